@@ -1,0 +1,1 @@
+//! Contract bindings, the chain's head and settlement, registry and paymaster readers.

@@ -1,0 +1,1 @@
+//! From source to report: checks, policies, plans, settlement, quarantine.

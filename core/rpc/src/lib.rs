@@ -1,0 +1,1 @@
+//! The JSON-RPC namespace set_, health and metrics.

@@ -1,0 +1,1 @@
+//! What tests share: a chain, a development sequencer, faults.

@@ -1,0 +1,1 @@
+//! Signers, nonces, fees, replacement and confirmation of transactions.

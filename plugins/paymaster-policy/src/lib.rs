@@ -1,0 +1,1 @@
+//! Policy plugin: when commitments go, and which sponsorships are paid.

@@ -1,0 +1,1 @@
+//! Submitter plugin: commitments as SetRegistry calls.

@@ -1,0 +1,1 @@
+//! Source plugin: the stateset-sequencer's HTTP API.
