@@ -215,7 +215,9 @@ impl RecordedCommitment {
             && self.sequence_start == commitment.sequence_start
             && self.sequence_end == commitment.sequence_end
             && self.event_count == commitment.event_count
-            && self.prev_state_root.is_none_or(|root| root == commitment.prev_state_root)
+            && self
+                .prev_state_root
+                .is_none_or(|root| root == commitment.prev_state_root)
     }
 }
 

@@ -68,7 +68,10 @@ pub enum Malformation {
 impl Commitment {
     /// The stream that the commitment belongs to.
     pub const fn stream(&self) -> StreamId {
-        StreamId { tenant_id: self.tenant_id, store_id: self.store_id }
+        StreamId {
+            tenant_id: self.tenant_id,
+            store_id: self.store_id,
+        }
     }
 
     /// The stream's head once this commitment is the newest.
@@ -115,7 +118,12 @@ impl Commitment {
         // u128: the range 0 to 2^64-1 holds 2^64 numbers, which no u64 can count.
         let expected = u128::from(end) - u128::from(start) + 1;
         if u128::from(self.event_count) != expected {
-            return Err(Malformation::EventCount { count: self.event_count, expected, start, end });
+            return Err(Malformation::EventCount {
+                count: self.event_count,
+                expected,
+                start,
+                end,
+            });
         }
         if self.events_root.is_zero() {
             return Err(Malformation::ZeroEventsRoot);
@@ -158,7 +166,10 @@ mod tests {
             (|c| c.event_count = 2, "holds 3"),
             (|c| c.events_root = B256::ZERO, "`events_root` is zero"),
             (|c| c.sequence_start = 0, "sequences start at 1"),
-            (|c| (c.sequence_end, c.event_count) = (u64::MAX, 0), "holds 18446744073709551615"),
+            (
+                |c| (c.sequence_end, c.event_count) = (u64::MAX, 0),
+                "holds 18446744073709551615",
+            ),
         ];
         for (break_it, message) in cases {
             let mut broken = commitment();
@@ -172,7 +183,12 @@ mod tests {
     fn continuity_is_sequence_and_root() {
         let first = commitment();
         assert!(first.continues(&StreamHead::unopened(first.stream())));
-        let mut next = Commitment { sequence_start: 4, sequence_end: 4, event_count: 1, ..first.clone() };
+        let mut next = Commitment {
+            sequence_start: 4,
+            sequence_end: 4,
+            event_count: 1,
+            ..first.clone()
+        };
         assert!(!next.continues(&first.head()), "the previous root differs");
         next.prev_state_root = first.new_state_root;
         assert!(next.continues(&first.head()));

@@ -19,13 +19,15 @@ mod stage;
 mod stream;
 
 pub use call::{
-    CallLimits, CandidateCall, CommittedLog, DecodeRequest, DecodeResponse, Exclusion, HeadsRequest,
-    HeadsResponse, Log, LogFilter, LookupRequest, LookupResponse, PlanRequest, PlanResponse, RecordedCommitment,
-    SettleOutcome, SettleRequest, SettleResponse, Settlement, StreamOpened,
+    CallLimits, CandidateCall, CommittedLog, DecodeRequest, DecodeResponse, Exclusion, HeadsRequest, HeadsResponse,
+    Log, LogFilter, LookupRequest, LookupResponse, PlanRequest, PlanResponse, RecordedCommitment, SettleOutcome,
+    SettleRequest, SettleResponse, Settlement, StreamOpened,
 };
 pub use commitment::{Commitment, Malformation};
 pub use id::{BatchId, IdError, StoreId, TenantId};
-pub use policy::{EvaluateRequest, EvaluateResponse, FeeContext, PolicyContext, Sponsorship, StreamBacklog, Subject, Verdict};
+pub use policy::{
+    EvaluateRequest, EvaluateResponse, FeeContext, PolicyContext, Sponsorship, StreamBacklog, Subject, Verdict,
+};
 pub use proof::{InclusionProof, InclusionProofRequest};
 pub use report::{AnchorReceipt, ReportOutcome, ReportRequest, ReportResponse, ReportStatus};
 pub use source::{Malformed, PollRequest, PollResponse, PollStreamRequest};

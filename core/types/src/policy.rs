@@ -14,7 +14,7 @@ pub enum Subject {
     Commitment {
         /// The commitment.
         #[serde(flatten)]
-        commitment: Commitment,
+        commitment: Box<Commitment>,
         /// What waits in its stream, itself included.
         backlog: StreamBacklog,
     },

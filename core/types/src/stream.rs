@@ -50,7 +50,12 @@ pub struct StreamHead {
 impl StreamHead {
     /// The head of a stream that the chain has never seen.
     pub const fn unopened(stream: StreamId) -> Self {
-        Self { stream, batch_id: None, state_root: B256::ZERO, sequence: 0 }
+        Self {
+            stream,
+            batch_id: None,
+            state_root: B256::ZERO,
+            sequence: 0,
+        }
     }
 
     /// Whether the chain holds a commitment of this stream.
