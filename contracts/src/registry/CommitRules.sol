@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {IRegistryEvents} from "./IRegistryEvents.sol";
+import {StatusWord} from "./StatusWord.sol";
+
+/// @notice A batch that a sequencer wants to commit.
+/// @dev The range is wider than its storage, so that a run's sums can't wrap before they are checked.
+struct Proposal {
+    bytes32 batchId;
+    bytes32 eventsRoot;
+    bytes32 prevStateRoot;
+    bytes32 newStateRoot;
+    uint256 sequenceStart;
+    uint256 sequenceEnd;
+    uint32 eventCount;
+}
+
+/// @title CommitRules
+/// @notice What a batch must satisfy to be committed, in the order in which it is checked: ids, the stream's binding, range
+/// and count, roots, existence, continuity. Authorisation and pause concern the whole call and come before.
+/// @dev Each rule answers empty bytes, or the revert data of the error that is to be reported: `commitBatch` reverts with
+/// it, `commitBatches` reports its selector.
+library CommitRules {
+    /// @notice Sequence number at which a sequencer starts every stream.
+    uint256 internal constant GENESIS_SEQUENCE = 1;
+
+    /// @dev The ids, and that the stream is not another sequencer's.
+    /// @param boundTo The stream's sequencer; zero where it is not bound.
+    function checkIds(bytes32 batchId, bytes32 tenantId, bytes32 storeId, address boundTo)
+        internal
+        view
+        returns (bytes memory violation)
+    {
+        if (batchId == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyBatchId.selector);
+        if (tenantId == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyTenantId.selector);
+        if (storeId == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyStoreId.selector);
+        if (boundTo != address(0) && boundTo != msg.sender) {
+            return abi.encodeWithSelector(IRegistryEvents.StreamBoundToSequencer.selector, boundTo);
+        }
+    }
+
+    /// @dev Range, count, events root, and that the id is free.
+    function checkContent(Proposal memory proposal, bool exists) internal pure returns (bytes memory violation) {
+        uint256 start = proposal.sequenceStart;
+        uint256 end = proposal.sequenceEnd;
+        if (end < start || end > type(uint64).max) {
+            return abi.encodeWithSelector(IRegistryEvents.InvalidSequenceRange.selector);
+        }
+        uint256 count;
+        unchecked {
+            count = end - start + 1;
+        }
+        if (count > type(uint64).max) return abi.encodeWithSelector(IRegistryEvents.InvalidSequenceRange.selector);
+        if (count != proposal.eventCount) {
+            return abi.encodeWithSelector(IRegistryEvents.InvalidEventCount.selector, count, proposal.eventCount);
+        }
+        if (proposal.eventsRoot == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyEventsRoot.selector);
+        if (exists) return abi.encodeWithSelector(IRegistryEvents.BatchAlreadyCommitted.selector);
+    }
+
+    /// @dev That the batch continues its stream.
+    function checkContinuity(
+        Proposal memory proposal,
+        StatusWord status,
+        bool streamOpened,
+        bytes32 headStateRoot,
+        uint64 headSequence
+    ) internal pure returns (bytes memory violation) {
+        if (!streamOpened) {
+            if (status.genesisRequired() && (proposal.sequenceStart != GENESIS_SEQUENCE || proposal.prevStateRoot != 0))
+            {
+                return abi.encodeWithSelector(
+                    IRegistryEvents.GenesisRequired.selector, proposal.sequenceStart, proposal.prevStateRoot
+                );
+            }
+        } else if (status.strictMode()) {
+            if (proposal.prevStateRoot != headStateRoot) {
+                return abi.encodeWithSelector(
+                    IRegistryEvents.StateRootMismatch.selector, headStateRoot, proposal.prevStateRoot
+                );
+            }
+            // Wider than 64 bits on purpose: nothing follows a stream's last possible sequence number.
+            uint256 expected = uint256(headSequence) + 1;
+            if (proposal.sequenceStart != expected) {
+                return abi.encodeWithSelector(
+                    IRegistryEvents.SequenceGap.selector,
+                    expected > type(uint64).max ? type(uint64).max : expected,
+                    proposal.sequenceStart
+                );
+            }
+        }
+    }
+}

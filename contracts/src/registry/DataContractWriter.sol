@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {DataContract} from "./DataContract.sol";
+import {IRegistryEvents} from "./IRegistryEvents.sol";
+import {RecordWord, pendingWord} from "./RecordWord.sol";
+import {Record} from "./RegistryStorage.sol";
+
+/// @notice Records on their way into a data contract.
+/// @param start Memory address of the code that is being built, right after the code that deploys it.
+/// @param length Bytes of that code.
+/// @param capacity Bytes that it may grow to.
+/// @param lastRoot New state root of the last entry, the code's last 32 bytes.
+/// @param pending Records whose storage lacks the contract's address: alternately a record's slot and its word.
+/// @param pendingCount Elements of `pending` in use.
+struct DataContractWriter {
+    uint256 start;
+    uint256 length;
+    uint256 capacity;
+    bytes32 lastRoot;
+    uint256[] pending;
+    uint256 pendingCount;
+}
+
+using {append, seal, pendingNewStateRoot} for DataContractWriter global;
+
+/// @dev PUSH2 length, DUP1, PUSH1 10, RETURNDATASIZE, CODECOPY, RETURNDATASIZE, RETURN: deploys the code after it.
+uint256 constant DEPLOY_CODE = 0x61000080600a3d393df3;
+uint256 constant DEPLOY_CODE_SIZE = 10;
+
+/// @dev A writer with room for `entryCount` records, as many of them at a time as one contract can hold.
+function newWriter(uint256 entryCount) pure returns (DataContractWriter memory writer) {
+    uint256 worst = DataContract.HEADER_SIZE + entryCount * (DataContract.ROOT_SIZE + DataContract.ENTRY_SIZE);
+    uint256 capacity = worst < DataContract.MAX_CODE_SIZE ? worst : DataContract.MAX_CODE_SIZE;
+    // A word before the code for what deploys it, a word after it because an entry's last store is a whole word.
+    bytes memory room = new bytes(32 + capacity + 32);
+    uint256 start;
+    assembly ("memory-safe") {
+        start := add(room, 64)
+    }
+    writer.start = start;
+    writer.length = DataContract.HEADER_SIZE;
+    writer.capacity = capacity;
+    writer.pending = new uint256[](2 * entryCount);
+}
+
+/// @dev Adds a record. Its storage is marked at once, so that its id is taken for the rest of the call;
+/// `seal` must follow before the call ends, or the mark points nowhere.
+function append(
+    DataContractWriter memory writer,
+    Record storage record,
+    bytes32 prevStateRoot,
+    bytes32 eventsRoot,
+    bytes32 newStateRoot,
+    uint64 sequenceStart,
+    uint32 eventCount
+) {
+    if (writer.length + DataContract.ROOT_SIZE + DataContract.ENTRY_SIZE > writer.capacity) {
+        seal(writer);
+    }
+
+    uint256 start = writer.start;
+    uint256 offset = writer.length;
+    if (offset == DataContract.HEADER_SIZE || writer.lastRoot != prevStateRoot) {
+        assembly ("memory-safe") {
+            mstore(add(start, offset), prevStateRoot)
+        }
+        offset += DataContract.ROOT_SIZE;
+    }
+    assembly ("memory-safe") {
+        let entry := add(start, offset)
+        mstore(entry, eventsRoot)
+        mstore(add(entry, 32), shl(224, eventCount))
+        mstore(add(entry, 36), newStateRoot)
+    }
+    writer.length = offset + DataContract.ENTRY_SIZE;
+    writer.lastRoot = newStateRoot;
+
+    RecordWord word = pendingWord(sequenceStart, uint16(offset));
+    record.word = word;
+    uint256 recordSlot;
+    assembly ("memory-safe") {
+        recordSlot := record.slot
+    }
+    uint256 index = writer.pendingCount;
+    writer.pending[index] = recordSlot;
+    writer.pending[index + 1] = RecordWord.unwrap(word);
+    writer.pendingCount = index + 2;
+}
+
+/// @dev Creates the contract, if anything is to be written, completes the records' storage, and starts anew.
+function seal(DataContractWriter memory writer) {
+    uint256 pendingCount = writer.pendingCount;
+    if (pendingCount == 0) return;
+
+    uint256 start = writer.start;
+    uint256 length = writer.length;
+    uint256 prefix =
+        (DEPLOY_CODE | length << 56) << 80 | DataContract.VERSION << 64 | SafeCast.toUint64(block.timestamp);
+    address created;
+    assembly ("memory-safe") {
+        // The prefix is 20 bytes: the deploying code ends where the code starts, the code's header follows.
+        mstore(sub(add(start, 10), 32), prefix)
+        created := create(0, sub(start, DEPLOY_CODE_SIZE), add(length, DEPLOY_CODE_SIZE))
+    }
+    if (created == address(0)) revert IRegistryEvents.DataContractNotCreated();
+
+    for (uint256 i; i < pendingCount; i += 2) {
+        uint256 recordSlot = writer.pending[i];
+        Record storage record;
+        assembly ("memory-safe") {
+            record.slot := recordSlot
+        }
+        record.word = RecordWord.wrap(writer.pending[i + 1]).withDataContract(created);
+    }
+    writer.pendingCount = 0;
+    writer.length = DataContract.HEADER_SIZE;
+}
+
+/// @dev The new state root of a record that was appended and not sealed yet.
+function pendingNewStateRoot(DataContractWriter memory writer, RecordWord word) pure returns (bytes32 newStateRoot) {
+    uint256 entry = writer.start + word.offset();
+    assembly ("memory-safe") {
+        newStateRoot := mload(add(entry, 36))
+    }
+}
