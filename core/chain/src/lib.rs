@@ -1,1 +1,30 @@
-//! Contract bindings, the chain's head and settlement, registry and paymaster readers.
+//! The chain as the sidecar sees it: contract bindings, the head and how far L1 has settled it, and
+//! readers of the registry.
+//!
+//! Without the feature `provider` only what needs no node remains: the bindings and the size estimate,
+//! which is all that a submitter plugin asks for. With it:
+//!
+//! - [`connect`] opens a node's public JSON-RPC, with time-outs of its own and no alloy fillers;
+//! - [`track`] follows the head, the `safe` and `finalized` tags and the fees in one round trip a poll;
+//! - [`RegistryReader`] asks SetRegistry, one round trip a question;
+//! - [`DataFees`] asks what an OP Stack chain charges beside gas.
+
+#[cfg(feature = "provider")]
+mod data_fee;
+#[cfg(feature = "provider")]
+mod endpoint;
+mod size;
+#[cfg(feature = "provider")]
+mod tracker;
+#[cfg(feature = "provider")]
+mod view;
+
+#[cfg(feature = "provider")]
+pub use data_fee::DataFees;
+#[cfg(feature = "provider")]
+pub use endpoint::{ChainError, EndpointConfig, L2Provider, connect, install_tls, transport_cause};
+pub use size::estimated_size;
+#[cfg(feature = "provider")]
+pub use tracker::track;
+#[cfg(feature = "provider")]
+pub use view::{BlockRef, ChainView, Head, SettlementTag};

@@ -1,0 +1,191 @@
+//! The way to a node: its public JSON-RPC over HTTP.
+
+use std::{error::Error, fmt, time::Duration};
+
+use alloy::{
+    providers::RootProvider,
+    rpc::client::RpcClient,
+    transports::{RpcError, TransportError, TransportErrorKind, http::reqwest},
+};
+use op_alloy::network::Optimism;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A node of the L2. `Optimism`, because plain Ethereum types cannot decode the deposit that every
+/// block starts with. No fillers: they would take nonces behind the transaction manager's back.
+pub type L2Provider = RootProvider<Optimism>;
+
+/// Where the node is and how long to wait for it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointConfig {
+    /// The node's public JSON-RPC, `http://` or `https://`. Never its engine API.
+    pub rpc_url: Url,
+    /// Upper bound for one round trip.
+    #[serde(with = "humantime_serde", default = "default_timeout")]
+    pub timeout: Duration,
+    /// Pause between two looks at the head; at most half the block time keeps up with every block.
+    #[serde(with = "humantime_serde", default = "default_poll_interval")]
+    pub poll_interval: Duration,
+}
+
+const fn default_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+const fn default_poll_interval() -> Duration {
+    Duration::from_millis(500)
+}
+
+/// Shows scheme, host and port only: paths, queries and user parts of URLs carry access keys.
+impl fmt::Debug for EndpointConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointConfig")
+            .field("rpc_url", &self.rpc_url.origin().ascii_serialization())
+            .field("timeout", &self.timeout)
+            .field("poll_interval", &self.poll_interval)
+            .finish()
+    }
+}
+
+/// Why the chain cannot be asked, or what its answer lacks.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// The URL's scheme is neither `http` nor `https`.
+    #[error("`rpc_url` has the scheme `{0}`: give the node's HTTP endpoint, http:// or https://")]
+    Scheme(String),
+    /// The HTTP client could not be made.
+    #[error("no HTTP client for the node: {0}")]
+    Client(String),
+    /// The node could not be asked, or refused.
+    #[error("{method}: {cause}")]
+    Rpc {
+        /// The JSON-RPC method.
+        method: &'static str,
+        /// What happened, without the endpoint's URL.
+        cause: String,
+    },
+    /// The node's answer is not what the method promises.
+    #[error("{method}: unexpected answer: {cause}")]
+    Answer {
+        /// The JSON-RPC method.
+        method: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+impl ChainError {
+    /// A failed call of `method`.
+    pub(crate) fn rpc(method: &'static str, error: &TransportError) -> Self {
+        Self::Rpc {
+            method,
+            cause: transport_cause(error),
+        }
+    }
+}
+
+/// Installs the process's TLS implementation (ring). Call it first in `main` and in every test that
+/// opens a connection: without it even plain `http://` panics. Calling it again changes nothing.
+pub fn install_tls() {
+    // `Err` means that another call came first, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Opens the way to a node. Nothing is sent yet, so an unreachable node shows at the first call.
+///
+/// # Errors
+/// [`ChainError::Scheme`] for anything but HTTP, [`ChainError::Client`] if no client can be made.
+pub fn connect(endpoint: &EndpointConfig) -> Result<L2Provider, ChainError> {
+    let scheme = endpoint.rpc_url.scheme();
+    if !matches!(scheme, "http" | "https") {
+        return Err(ChainError::Scheme(scheme.into()));
+    }
+    let http = reqwest::Client::builder()
+        .timeout(endpoint.timeout)
+        .connect_timeout(endpoint.timeout)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .tcp_nodelay(true)
+        .build()
+        .map_err(|error| ChainError::Client(innermost(&error)))?;
+    let client = RpcClient::builder().http_with_client(http, endpoint.rpc_url.clone());
+    client.set_poll_interval(endpoint.poll_interval);
+    Ok(RootProvider::new(client))
+}
+
+/// What went wrong in a call, in one line and without the endpoint's URL, which may hold a key.
+pub fn transport_cause(error: &TransportError) -> String {
+    match error {
+        RpcError::ErrorResp(payload) => format!("the node answers {}: {}", payload.code, payload.message),
+        RpcError::NullResp => "the node answers null".into(),
+        RpcError::Transport(TransportErrorKind::HttpError(http)) => format!("HTTP status {}", http.status),
+        RpcError::Transport(TransportErrorKind::HttpErrorWithRetryAfter { error, .. }) => {
+            format!("HTTP status {}", error.status)
+        }
+        RpcError::Transport(TransportErrorKind::Custom(cause) | TransportErrorKind::NonRetryable(cause)) => {
+            innermost(cause.as_ref())
+        }
+        RpcError::DeserError { err, .. } => format!("the answer cannot be read: {err}"),
+        other => other.to_string(),
+    }
+}
+
+/// The last error of a chain; the first ones repeat the URL.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let text = cause.to_string();
+    match (text.find(" for url ("), text.rfind(')')) {
+        (Some(start), Some(end)) if start < end => format!("{}{}", &text[..start], &text[end + 1..]),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::providers::Provider as _;
+
+    use super::*;
+
+    fn endpoint(url: &str) -> EndpointConfig {
+        EndpointConfig {
+            rpc_url: url.parse().unwrap(),
+            timeout: Duration::from_secs(1),
+            poll_interval: Duration::from_millis(100),
+        }
+    }
+
+    #[test]
+    fn refuses_other_schemes() {
+        let error = connect(&endpoint("ws://127.0.0.1:1")).unwrap_err();
+        assert!(error.to_string().contains("`ws`"), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_access_key() {
+        let text = format!(
+            "{:?}",
+            endpoint("https://user:pass@node.example/v3/0123456789abcdef?key=abc")
+        );
+        assert!(text.contains("https://node.example"), "{text}");
+        for secret in ["pass", "0123456789abcdef", "abc\""] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_node_is_named_without_its_url() {
+        install_tls();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let provider = connect(&endpoint(&format!("http://127.0.0.1:{port}/secret-key"))).unwrap();
+        let error = provider.get_chain_id().await.unwrap_err();
+        let cause = transport_cause(&error);
+        assert!(cause.to_lowercase().contains("refused"), "{cause}");
+        assert!(!cause.contains("secret-key"), "{cause}");
+    }
+}

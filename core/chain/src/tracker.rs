@@ -1,0 +1,232 @@
+//! Following the head: one round trip a poll.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    providers::Provider,
+    rpc::{
+        client::{BatchRequest, Waiter},
+        json_rpc::{RpcRecv, RpcSend},
+        types::FeeHistory,
+    },
+    transports::{RpcError, TransportResult},
+};
+use alloy_primitives::{Address, Bytes, U64, U128, address};
+use serde_json::json;
+use set_types::Timestamp;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{BlockRef, ChainError, ChainView, Head, L2Provider};
+
+/// The L1 attributes predeploy of every OP Stack chain (specification, "Predeploys").
+const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
+/// Selector of `daFootprintGasScalar()` (specification, Jovian, "L1Block").
+const DA_FOOTPRINT_GAS_SCALAR: [u8; 4] = [0xfe, 0x3d, 0x57, 0x10];
+/// A scalar of zero stands for this one (specification, Jovian, "DA footprint block limit").
+const DEFAULT_DA_FOOTPRINT_GAS_SCALAR: u64 = 400;
+
+type Block = <op_alloy::network::Optimism as alloy::network::Network>::BlockResponse;
+
+/// Follows a chain.
+///
+/// Gives the view, and the future that keeps it up to date; run it as a task. It polls every
+/// `poll`, each time in one JSON-RPC batch, wakes the view's readers only when something changed,
+/// and ends when the last reader is gone. A node that fails or serves another chain than
+/// `expected_chain_id` makes the view unreachable, with the reason in it; polling goes on.
+pub fn track(
+    provider: L2Provider,
+    expected_chain_id: u64,
+    poll: Duration,
+) -> (watch::Receiver<Arc<ChainView>>, impl Future<Output = ()> + Send) {
+    let (views, receiver) = watch::channel(Arc::new(ChainView::unknown()));
+    let tracking = async move {
+        let mut ticks = interval(poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = views.closed() => return,
+                _ = ticks.tick() => {}
+            }
+            let answer = read(&provider, expected_chain_id).await;
+            publish(&views, answer);
+        }
+    };
+    (receiver, tracking)
+}
+
+/// Puts an answer into the view, and wakes readers if it says anything new.
+fn publish(views: &watch::Sender<Arc<ChainView>>, answer: Result<Answer, ChainError>) {
+    let next = match answer {
+        Ok(Answer { head, safe, finalized }) => ChainView {
+            latest: Some(head),
+            safe,
+            finalized,
+            reachable: true,
+            error: None,
+            updated: Timestamp::now(),
+        },
+        Err(error) => {
+            metrics::counter!("set_chain_poll_failures_total").increment(1);
+            let last = views.borrow();
+            ChainView {
+                reachable: false,
+                error: Some(error.to_string()),
+                updated: Timestamp::now(),
+                ..last.as_ref().clone()
+            }
+        }
+    };
+    views.send_if_modified(|view| {
+        let changed = next.latest != view.latest
+            || next.safe != view.safe
+            || next.finalized != view.finalized
+            || next.reachable != view.reachable
+            || next.error != view.error;
+        if !changed {
+            return false;
+        }
+        log_transition(view, &next);
+        record(&next);
+        *view = Arc::new(next);
+        true
+    });
+}
+
+/// Says when the node goes away and when it comes back.
+fn log_transition(before: &ChainView, after: &ChainView) {
+    match (before.reachable, after.reachable, &after.error) {
+        (true, false, Some(error)) => tracing::warn!(%error, "node unreachable"),
+        (false, false, Some(error)) if before.error != after.error => tracing::warn!(%error, "node unreachable"),
+        (false, true, _) => {
+            tracing::info!(head = after.latest.map(|head| head.block.number), "node reachable");
+        }
+        _ => {}
+    }
+}
+
+fn record(view: &ChainView) {
+    let number = |block: Option<BlockRef>| block.map_or(0.0, |block| block.number as f64);
+    metrics::gauge!("set_chain_reachable").set(f64::from(u8::from(view.reachable)));
+    metrics::gauge!("set_chain_block", "tag" => "latest").set(number(view.latest.map(|head| head.block)));
+    metrics::gauge!("set_chain_block", "tag" => "safe").set(number(view.safe));
+    metrics::gauge!("set_chain_block", "tag" => "finalized").set(number(view.finalized));
+    if let Some(head) = view.latest {
+        metrics::gauge!("set_chain_next_base_fee_wei").set(head.next_base_fee as f64);
+    }
+}
+
+/// What one poll brings.
+struct Answer {
+    head: Head,
+    safe: Option<BlockRef>,
+    finalized: Option<BlockRef>,
+}
+
+/// A call inside the batch.
+fn call<P: RpcSend, R: RpcRecv>(
+    batch: &mut BatchRequest<'_>,
+    method: &'static str,
+    params: &P,
+) -> Result<Waiter<R>, ChainError> {
+    batch
+        .add_call(method, params)
+        .map_err(|error| ChainError::rpc(method, &error))
+}
+
+/// One round trip: chain id, three blocks, fees, the DA scalar.
+async fn read(provider: &L2Provider, expected_chain_id: u64) -> Result<Answer, ChainError> {
+    const BLOCK: &str = "eth_getBlockByNumber";
+    let client = provider.client();
+    let mut batch = BatchRequest::new(client);
+    let chain_id = call::<_, U64>(&mut batch, "eth_chainId", &())?;
+    let tags = [
+        BlockNumberOrTag::Latest,
+        BlockNumberOrTag::Safe,
+        BlockNumberOrTag::Finalized,
+    ];
+    let [latest, safe, finalized] = tags.map(|tag| call::<_, Option<Block>>(&mut batch, BLOCK, &(tag, false)));
+    let fees = call::<_, FeeHistory>(
+        &mut batch,
+        "eth_feeHistory",
+        &(U64::from(1), BlockNumberOrTag::Latest, [0f64; 0]),
+    )?;
+    let tip = call::<_, U128>(&mut batch, "eth_maxPriorityFeePerGas", &())?;
+    let scalar = call::<_, Bytes>(
+        &mut batch,
+        "eth_call",
+        &(
+            json!({ "to": L1_BLOCK, "data": Bytes::from(DA_FOOTPRINT_GAS_SCALAR) }),
+            BlockNumberOrTag::Latest,
+        ),
+    )?;
+    let (latest, safe, finalized) = (latest?, safe?, finalized?);
+    batch
+        .send()
+        .await
+        .map_err(|error| ChainError::rpc("poll of the head", &error))?;
+
+    let chain_id = chain_id.await.map_err(|error| ChainError::rpc("eth_chainId", &error))?;
+    if chain_id != U64::from(expected_chain_id) {
+        return Err(ChainError::Answer {
+            method: "eth_chainId",
+            cause: format!("the node serves chain {chain_id}, the configuration says {expected_chain_id}"),
+        });
+    }
+    let latest = latest
+        .await
+        .map_err(|error| ChainError::rpc(BLOCK, &error))?
+        .ok_or_else(|| ChainError::Answer {
+            method: BLOCK,
+            cause: "no `latest` block".into(),
+        })?;
+    let fees = fees.await.map_err(|error| ChainError::rpc("eth_feeHistory", &error))?;
+    let header = &latest.header;
+    let base_fee = u128::from(header.base_fee_per_gas.unwrap_or_default());
+    let da_footprint_scalar = footprint_scalar(scalar.await);
+    let head = Head {
+        block: reference(&latest),
+        parent_hash: header.parent_hash,
+        gas_limit: header.gas_limit,
+        gas_used: header.gas_used,
+        base_fee,
+        next_base_fee: fees.next_block_base_fee().unwrap_or(base_fee),
+        suggested_tip: tip.await.map(|tip| tip.to()).unwrap_or_default(),
+        da_footprint: da_footprint_scalar.and(header.blob_gas_used),
+        da_footprint_scalar,
+    };
+    Ok(Answer {
+        head,
+        safe: tagged(safe.await)?,
+        finalized: tagged(finalized.await)?,
+    })
+}
+
+fn reference(block: &Block) -> BlockRef {
+    BlockRef {
+        number: block.header.number,
+        hash: block.header.hash,
+        timestamp: block.header.timestamp,
+    }
+}
+
+/// A tag that the node does not know is null or an error of the node's own; a broken connection is neither.
+fn tagged(answer: TransportResult<Option<Block>>) -> Result<Option<BlockRef>, ChainError> {
+    match answer {
+        Ok(block) => Ok(block.as_ref().map(reference)),
+        Err(RpcError::ErrorResp(_)) => Ok(None),
+        Err(error) => Err(ChainError::rpc("eth_getBlockByNumber", &error)),
+    }
+}
+
+/// The scalar, or `None` where there is no predeploy or it is older than Jovian.
+fn footprint_scalar(answer: TransportResult<Bytes>) -> Option<u64> {
+    let word: [u8; 32] = answer.ok()?.as_ref().try_into().ok()?;
+    match u64::from(u16::from_be_bytes([word[30], word[31]])) {
+        0 => Some(DEFAULT_DA_FOOTPRINT_GAS_SCALAR),
+        scalar => Some(scalar),
+    }
+}
