@@ -1,1 +1,23 @@
-//! The local index of what the chain holds, and the small durable store beside it.
+//! What the chain holds, made quick to ask, and the little that the chain cannot answer.
+//!
+//! [`Index`] is a redb file of commitments and streams. A [`Follower`] fills it from the chain's logs,
+//! in ranges, and takes back what a reorg undid. The chain stays the database: the file may be deleted,
+//! be older, or be damaged, and is rebuilt.
+//!
+//! [`Durable`] is a second, small file with what cannot be rebuilt: quarantine, conflicts of reports,
+//! and what plugins keep.
+
+mod anchored;
+mod apply;
+mod durable;
+mod error;
+mod index;
+mod store;
+mod tables;
+
+pub use anchored::{Anchored, ChainPosition, Entry, StreamPosition, StreamSummary};
+pub use apply::Step;
+pub use durable::{Durable, MAX_PLUGIN_KEY, MAX_PLUGIN_VALUE, QuarantineEntry, ReportConflict};
+pub use error::StoreError;
+pub use index::{Counts, Index, Synced};
+pub use store::Opening;
