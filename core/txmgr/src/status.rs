@@ -1,0 +1,135 @@
+//! What the transaction manager shows of itself.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, U256};
+use serde::Serialize;
+use set_types::Timestamp;
+
+use crate::{CallId, Wei};
+
+/// An account's transactions at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TxStatus {
+    /// The sending account.
+    pub address: Address,
+    /// Its balance in wei at the head; `None` until the node answered once.
+    pub balance: Option<U256>,
+    /// Its nonce at the head; `None` until the node answered once.
+    pub account_nonce: Option<u64>,
+    /// The nonce that the next call gets; `None` until the node answered once.
+    pub next_nonce: Option<u64>,
+    /// Calls that have no nonce yet.
+    pub queued: usize,
+    /// Transactions that are sent or about to be, and in no block yet, by nonce.
+    pub in_flight: Vec<InFlight>,
+    /// Transactions in a block that is not settled enough yet.
+    pub awaiting_settlement: usize,
+    /// What needs the operator, or may soon.
+    pub alarms: Vec<Alarm>,
+}
+
+impl TxStatus {
+    /// Whether every call is in a block.
+    pub fn is_idle(&self) -> bool {
+        self.queued == 0 && self.in_flight.is_empty()
+    }
+}
+
+/// A transaction that is in no block yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InFlight {
+    /// The call; `None` for an empty transaction that only fills a gap between nonces.
+    pub id: Option<CallId>,
+    /// The nonce.
+    pub nonce: u64,
+    /// Hash of the newest version; `None` while it is being signed.
+    pub hash: Option<B256>,
+    /// Signed versions so far.
+    pub versions: usize,
+    /// Tip of the newest version, per gas.
+    pub tip: Option<Wei>,
+    /// Fee cap of the newest version, per gas.
+    pub fee_cap: Option<Wei>,
+    /// Since when it has its nonce.
+    pub since: Timestamp,
+}
+
+/// Something that needs the operator, or may soon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// Which.
+    pub kind: AlarmKind,
+    /// Since when.
+    pub since: Timestamp,
+    /// What is wrong and what to do about it.
+    pub message: String,
+}
+
+/// Kinds of alarms. Each ends by itself once its cause is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// The account cannot pay for a transaction; sending goes on after a top-up.
+    InsufficientFunds,
+    /// The balance is below `balance_alarm`, or below the cost of the largest transaction.
+    LowBalance,
+    /// The market asks more than `max_fee`, or a replacement is at its ceiling.
+    FeeCeiling,
+    /// The signer fails.
+    Signer,
+    /// Signed bytes cannot be kept, so nothing is sent.
+    Journal,
+    /// The node refuses to take transactions for now.
+    Refused,
+    /// A transaction is in no block for longer than `stuck_after`.
+    Stuck,
+}
+
+impl AlarmKind {
+    /// The kind as metrics and JSON name it.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::LowBalance => "low_balance",
+            Self::FeeCeiling => "fee_ceiling",
+            Self::Signer => "signer",
+            Self::Journal => "journal",
+            Self::Refused => "refused",
+            Self::Stuck => "stuck",
+        }
+    }
+}
+
+/// The alarms that are on. Says each once when it starts and once when it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms(BTreeMap<AlarmKind, Alarm>);
+
+impl Alarms {
+    /// Turns an alarm on, or renews its message.
+    pub(crate) fn raise(&mut self, kind: AlarmKind, message: impl Into<String>) {
+        let message = message.into();
+        match self.0.get_mut(&kind) {
+            Some(alarm) => alarm.message = message,
+            None => {
+                tracing::warn!(alarm = kind.label(), "{message}");
+                metrics::gauge!("set_tx_alarm", "kind" => kind.label()).set(1.0);
+                let since = Timestamp::now();
+                self.0.insert(kind, Alarm { kind, since, message });
+            }
+        }
+    }
+
+    /// Turns an alarm off.
+    pub(crate) fn clear(&mut self, kind: AlarmKind) {
+        if self.0.remove(&kind).is_some() {
+            tracing::info!(alarm = kind.label(), "alarm over");
+            metrics::gauge!("set_tx_alarm", "kind" => kind.label()).set(0.0);
+        }
+    }
+
+    /// The alarms that are on.
+    pub(crate) fn list(&self) -> Vec<Alarm> {
+        self.0.values().cloned().collect()
+    }
+}
