@@ -11,6 +11,7 @@
 mod call;
 mod commitment;
 mod id;
+mod plugin;
 mod policy;
 mod proof;
 mod report;
@@ -25,6 +26,7 @@ pub use call::{
 };
 pub use commitment::{Commitment, Malformation};
 pub use id::{BatchId, IdError, StoreId, TenantId};
+pub use plugin::{ChainCall, Descriptor, KvGet, KvPut, KvValue, PluginKind, ProtocolRange, Refusal};
 pub use policy::{
     EvaluateRequest, EvaluateResponse, FeeContext, PolicyContext, Sponsorship, StreamBacklog, Subject, Verdict,
 };
