@@ -9,10 +9,13 @@
 //! - [`RegistryReader`] asks SetRegistry, one round trip a question;
 //! - [`DataFees`] asks what an OP Stack chain charges beside gas.
 
+pub mod bindings;
 #[cfg(feature = "provider")]
 mod data_fee;
 #[cfg(feature = "provider")]
 mod endpoint;
+#[cfg(feature = "provider")]
+mod registry;
 mod size;
 #[cfg(feature = "provider")]
 mod tracker;
@@ -23,6 +26,8 @@ mod view;
 pub use data_fee::DataFees;
 #[cfg(feature = "provider")]
 pub use endpoint::{ChainError, EndpointConfig, L2Provider, connect, install_tls, transport_cause};
+#[cfg(feature = "provider")]
+pub use registry::RegistryReader;
 pub use size::estimated_size;
 #[cfg(feature = "provider")]
 pub use tracker::track;
