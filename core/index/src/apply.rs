@@ -69,26 +69,21 @@ impl Index {
     /// # Errors
     /// [`StoreError`] where the store cannot be written.
     pub(crate) async fn bind(&self, scope: B256) -> Result<bool, StoreError> {
-        let cleared = self
-            .store
+        let known = self.query(|reader| reader.scope()).await?;
+        if known == Some(scope) {
+            return Ok(false);
+        }
+        self.store
             .write(move |transaction| {
-                let known = transaction
-                    .open_table(SCOPES)?
-                    .get(SCOPE)?
-                    .map(|known| B256::from(known.value()));
-                if known == Some(scope) {
-                    return Ok(false);
-                }
-                let other = known.is_some();
-                if other {
+                if known.is_some() {
                     forget(transaction)?;
                 }
                 transaction.open_table(SCOPES)?.insert(SCOPE, &scope.0)?;
-                Ok(other)
+                Ok(())
             })
             .await?;
         self.show_progress().await?;
-        Ok(cleared)
+        Ok(known.is_some())
     }
 
     /// Records that the source knows these anchors. Kept through reorgs, since a report cannot be undone;

@@ -13,8 +13,8 @@ use crate::{
     anchored::{Record, decode_block},
     store::{Layout, Store},
     tables::{
-        ANCHOR, BLOCKS, BY_CHAIN, BY_STREAM, COMMITMENTS, CURSOR, FOLLOWED, REPORTED, STREAM_IDS, STREAMS, chain_row,
-        stream_row, stream_row_batch,
+        ANCHOR, BLOCKS, BY_CHAIN, BY_STREAM, COMMITMENTS, CURSOR, FOLLOWED, REPORTED, SCOPE, SCOPES, STREAM_IDS,
+        STREAMS, chain_row, stream_row, stream_row_batch,
     },
 };
 
@@ -345,6 +345,14 @@ impl Reader<'_> {
             let (number, block) = row.value();
             decode_block(number, block)
         }))
+    }
+
+    /// What the index is of; see [`Index::bind`].
+    pub(crate) fn scope(&self) -> Result<Option<B256>, StoreError> {
+        let Some(table) = self.table(SCOPES)? else {
+            return Ok(None);
+        };
+        Ok(table.get(SCOPE)?.map(|scope| B256::from(scope.value())))
     }
 
     /// Recent blocks followed, from `highest` down, and the first block ever followed.

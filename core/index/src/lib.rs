@@ -9,15 +9,21 @@
 
 mod anchored;
 mod apply;
+mod chain_logs;
+mod decoder;
 mod durable;
 mod error;
+mod follower;
 mod index;
+mod range;
 mod store;
 mod tables;
 
 pub use anchored::{Anchored, ChainPosition, Entry, StreamPosition, StreamSummary};
 pub use apply::Step;
+pub use decoder::LogDecoder;
 pub use durable::{Durable, MAX_PLUGIN_KEY, MAX_PLUGIN_VALUE, QuarantineEntry, ReportConflict};
 pub use error::StoreError;
+pub use follower::{Follower, FollowerOptions};
 pub use index::{Counts, Index, Synced};
 pub use store::Opening;
