@@ -25,14 +25,17 @@ library CommitRules {
     /// @notice Sequence number at which a sequencer starts every stream.
     uint256 internal constant GENESIS_SEQUENCE = 1;
 
-    /// @dev The ids, and that the stream is not another sequencer's.
+    function checkBatchId(bytes32 batchId) internal pure returns (bytes memory violation) {
+        if (batchId == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyBatchId.selector);
+    }
+
+    /// @dev The stream's ids, and that it is not another sequencer's.
     /// @param boundTo The stream's sequencer; zero where it is not bound.
-    function checkIds(bytes32 batchId, bytes32 tenantId, bytes32 storeId, address boundTo)
+    function checkStream(bytes32 tenantId, bytes32 storeId, address boundTo)
         internal
         view
         returns (bytes memory violation)
     {
-        if (batchId == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyBatchId.selector);
         if (tenantId == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyTenantId.selector);
         if (storeId == 0) return abi.encodeWithSelector(IRegistryEvents.EmptyStoreId.selector);
         if (boundTo != address(0) && boundTo != msg.sender) {

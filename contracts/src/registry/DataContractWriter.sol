@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {Proposal} from "./CommitRules.sol";
 import {DataContract} from "./DataContract.sol";
 import {IRegistryEvents} from "./IRegistryEvents.sol";
 import {RecordWord, pendingWord} from "./RecordWord.sol";
@@ -13,15 +14,16 @@ import {Record} from "./RegistryStorage.sol";
 /// @param length Bytes of that code.
 /// @param capacity Bytes that it may grow to.
 /// @param lastRoot New state root of the last entry, the code's last 32 bytes.
-/// @param pending Records whose storage lacks the contract's address: alternately a record's slot and its word.
-/// @param pendingCount Elements of `pending` in use.
+/// @param pendingStart Memory address of a list of records whose storage lacks the contract's address: pairs of a record's
+/// slot and its word.
+/// @param pendingEnd Where that list ends.
 struct DataContractWriter {
     uint256 start;
     uint256 length;
     uint256 capacity;
     bytes32 lastRoot;
-    uint256[] pending;
-    uint256 pendingCount;
+    uint256 pendingStart;
+    uint256 pendingEnd;
 }
 
 using {append, seal, pendingNewStateRoot} for DataContractWriter global;
@@ -43,32 +45,35 @@ function newWriter(uint256 entryCount) pure returns (DataContractWriter memory w
     writer.start = start;
     writer.length = DataContract.HEADER_SIZE;
     writer.capacity = capacity;
-    writer.pending = new uint256[](2 * entryCount);
+    uint256[] memory pending = new uint256[](2 * entryCount);
+    uint256 pendingStart;
+    assembly ("memory-safe") {
+        pendingStart := add(pending, 32)
+    }
+    writer.pendingStart = pendingStart;
+    writer.pendingEnd = pendingStart;
 }
 
-/// @dev Adds a record. Its storage is marked at once, so that its id is taken for the rest of the call;
-/// `seal` must follow before the call ends, or the mark points nowhere.
-function append(
-    DataContractWriter memory writer,
-    Record storage record,
-    bytes32 prevStateRoot,
-    bytes32 eventsRoot,
-    bytes32 newStateRoot,
-    uint64 sequenceStart,
-    uint32 eventCount
-) {
-    if (writer.length + DataContract.ROOT_SIZE + DataContract.ENTRY_SIZE > writer.capacity) {
+/// @dev Adds a record of a batch that the rules allow. Its storage is marked at once, so that its id is taken for the rest of
+/// the call; `seal` must follow before the call ends, or the mark points nowhere.
+function append(DataContractWriter memory writer, Record storage record, Proposal memory proposal) {
+    uint256 offset = writer.length;
+    if (offset + DataContract.ROOT_SIZE + DataContract.ENTRY_SIZE > writer.capacity) {
         seal(writer);
+        offset = writer.length;
     }
 
     uint256 start = writer.start;
-    uint256 offset = writer.length;
+    bytes32 prevStateRoot = proposal.prevStateRoot;
     if (offset == DataContract.HEADER_SIZE || writer.lastRoot != prevStateRoot) {
         assembly ("memory-safe") {
             mstore(add(start, offset), prevStateRoot)
         }
         offset += DataContract.ROOT_SIZE;
     }
+    bytes32 eventsRoot = proposal.eventsRoot;
+    bytes32 newStateRoot = proposal.newStateRoot;
+    uint32 eventCount = proposal.eventCount;
     assembly ("memory-safe") {
         let entry := add(start, offset)
         mstore(entry, eventsRoot)
@@ -78,22 +83,23 @@ function append(
     writer.length = offset + DataContract.ENTRY_SIZE;
     writer.lastRoot = newStateRoot;
 
-    RecordWord word = pendingWord(sequenceStart, uint16(offset));
+    // Neither can be cut: the rules bound the range, the capacity bounds the offset.
+    // forge-lint: disable-next-line(unsafe-typecast)
+    RecordWord word = pendingWord(uint64(proposal.sequenceStart), uint16(offset));
     record.word = word;
-    uint256 recordSlot;
+    uint256 next = writer.pendingEnd;
     assembly ("memory-safe") {
-        recordSlot := record.slot
+        mstore(next, record.slot)
+        mstore(add(next, 32), word)
     }
-    uint256 index = writer.pendingCount;
-    writer.pending[index] = recordSlot;
-    writer.pending[index + 1] = RecordWord.unwrap(word);
-    writer.pendingCount = index + 2;
+    writer.pendingEnd = next + 64;
 }
 
 /// @dev Creates the contract, if anything is to be written, completes the records' storage, and starts anew.
 function seal(DataContractWriter memory writer) {
-    uint256 pendingCount = writer.pendingCount;
-    if (pendingCount == 0) return;
+    uint256 pendingStart = writer.pendingStart;
+    uint256 pendingEnd = writer.pendingEnd;
+    if (pendingEnd == pendingStart) return;
 
     uint256 start = writer.start;
     uint256 length = writer.length;
@@ -107,15 +113,16 @@ function seal(DataContractWriter memory writer) {
     }
     if (created == address(0)) revert IRegistryEvents.DataContractNotCreated();
 
-    for (uint256 i; i < pendingCount; i += 2) {
-        uint256 recordSlot = writer.pending[i];
+    for (uint256 next = pendingStart; next != pendingEnd; next += 64) {
         Record storage record;
+        RecordWord word;
         assembly ("memory-safe") {
-            record.slot := recordSlot
+            record.slot := mload(next)
+            word := mload(add(next, 32))
         }
-        record.word = RecordWord.wrap(writer.pending[i + 1]).withDataContract(created);
+        record.word = word.withDataContract(created);
     }
-    writer.pendingCount = 0;
+    writer.pendingEnd = pendingStart;
     writer.length = DataContract.HEADER_SIZE;
 }
 

@@ -29,7 +29,7 @@ abstract contract RecordReader is RegistryStorage {
             commitment.timestamp = DataContract.readTimestamp(location);
         }
         commitment.sequenceStart = word.sequenceStart();
-        commitment.sequenceEnd = commitment.sequenceStart + commitment.eventCount - 1;
+        commitment.sequenceEnd = commitment.sequenceStart + (commitment.eventCount - 1);
     }
 
     /// @dev Whether `batchId` is committed.

@@ -112,13 +112,16 @@ abstract contract RegistryAdmin is StreamReader, Ownable2StepUpgradeable, UUPSUp
         emit ContractUpgraded(newImplementation, msg.sender);
     }
 
-    /// @dev Counts only what changes.
+    /// @dev Counts only what changes. The lead sequencer's place goes to the first that is authorised while it is empty.
     function _authorize(address sequencer, bool authorized) private {
         if (sequencer == address(0)) revert InvalidAddress();
         if (authorizedSequencers[sequencer] != authorized) {
             authorizedSequencers[sequencer] = authorized;
-            _status = authorized ? _status.withSequencerAdded() : _status.withSequencerRemoved();
+            authorized ? ++authorizedSequencerCount : --authorizedSequencerCount;
         }
+        address lead = _status.leadSequencer();
+        if (authorized && lead == address(0)) _status = _status.withLeadSequencer(sequencer);
+        if (!authorized && lead == sequencer) _status = _status.withLeadSequencer(address(0));
         emit SequencerAuthorized(sequencer, authorized);
     }
 

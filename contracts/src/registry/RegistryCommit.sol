@@ -136,8 +136,10 @@ abstract contract RegistryCommit is StreamReader {
     /// @dev Authorisation, then pause.
     /// @return status The status word, which every commit function reads and most write.
     function _checkSequencer() private view returns (StatusWord status) {
-        if (!authorizedSequencers[msg.sender]) revert NotAuthorizedSequencer();
         status = _status;
+        if (msg.sender != status.leadSequencer() && !authorizedSequencers[msg.sender]) {
+            revert NotAuthorizedSequencer();
+        }
         if (status.paused()) revert EnforcedPause();
     }
 
@@ -146,7 +148,8 @@ abstract contract RegistryCommit is StreamReader {
         bytes32 batchId = proposal.batchId;
         bytes32 key = _streamKey(tenantId, storeId);
         HeadWord head = _heads[key];
-        _revertOn(CommitRules.checkIds(batchId, tenantId, storeId, _boundTo(key, head)));
+        _revertOn(CommitRules.checkBatchId(batchId));
+        _revertOn(CommitRules.checkStream(tenantId, storeId, _boundTo(key, head)));
         Record storage record = _records[batchId];
         _revertOn(CommitRules.checkContent(proposal, record.word.exists()));
         bytes32 headStateRoot = _headStateRoot(key, head);
@@ -178,7 +181,7 @@ abstract contract RegistryCommit is StreamReader {
     {
         bytes32 key = _streamKey(run.tenantId, run.storeId);
         HeadWord head = _heads[key];
-        address boundTo = _boundTo(key, head);
+        bytes memory streamViolation = CommitRules.checkStream(run.tenantId, run.storeId, _boundTo(key, head));
         // Where the stream stands, and what the run says of its next batch: the same, until one is skipped.
         bool opened = head.opened();
         bytes32 headStateRoot = _headStateRootInCall(key, head, writer);
@@ -188,9 +191,11 @@ abstract contract RegistryCommit is StreamReader {
         proposal.prevStateRoot = run.prevStateRoot;
         uint256 nextSequence = run.sequenceStart;
 
-        for (uint256 i; i < run.batches.length; ++i) {
-            Batch calldata batch = run.batches[i];
-            proposal.batchId = batch.batchId;
+        Batch[] calldata batches = run.batches;
+        for (uint256 i; i < batches.length; ++i) {
+            Batch calldata batch = batches[i];
+            bytes32 batchId = batch.batchId;
+            proposal.batchId = batchId;
             proposal.eventsRoot = batch.eventsRoot;
             proposal.newStateRoot = batch.newStateRoot;
             proposal.eventCount = batch.eventCount;
@@ -201,28 +206,23 @@ abstract contract RegistryCommit is StreamReader {
                 proposal.sequenceEnd = nextSequence - 1;
             }
 
-            Record storage record = _records[proposal.batchId];
-            bytes memory violation = CommitRules.checkIds(proposal.batchId, run.tenantId, run.storeId, boundTo);
+            Record storage record = _records[batchId];
+            bytes memory violation = CommitRules.checkBatchId(batchId);
+            if (violation.length == 0) violation = streamViolation;
             if (violation.length == 0) violation = CommitRules.checkContent(proposal, record.word.exists());
             if (violation.length == 0) {
                 violation = CommitRules.checkContinuity(proposal, status, opened, headStateRoot, headSequence);
             }
             if (violation.length != 0) {
-                emit BatchSkipped(proposal.batchId, key, bytes4(violation));
+                // The selector is what is reported: forge-lint: disable-next-line(unsafe-typecast)
+                emit BatchSkipped(batchId, key, bytes4(violation));
             } else {
-                writer.append(
-                    record,
-                    proposal.prevStateRoot,
-                    proposal.eventsRoot,
-                    proposal.newStateRoot,
-                    uint64(proposal.sequenceStart),
-                    proposal.eventCount
-                );
+                writer.append(record, proposal);
                 if (!opened) emit StreamOpened(key, run.tenantId, run.storeId);
-                if (head.bound()) _boundStreamOf[proposal.batchId] = key;
+                if (head.bound()) _boundStreamOf[batchId] = key;
                 _emitCommitted(proposal, key);
                 opened = true;
-                headBatchId = proposal.batchId;
+                headBatchId = batchId;
                 headStateRoot = proposal.newStateRoot;
                 headSequence = uint64(proposal.sequenceEnd);
                 ++committed;

@@ -49,5 +49,8 @@ abstract contract RegistryStorage is ISetRegistry {
     mapping(address => bool) public authorizedSequencers;
 
     /// @inheritdoc ISetRegistry
+    uint256 public authorizedSequencerCount;
+
+    /// @inheritdoc ISetRegistry
     address public guardian;
 }

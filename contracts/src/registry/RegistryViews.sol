@@ -234,11 +234,6 @@ abstract contract RegistryViews is StreamReader {
     // ------------------------------------------------------------------ the registry
 
     /// @inheritdoc ISetRegistry
-    function authorizedSequencerCount() external view returns (uint256 count) {
-        return _status.sequencerCount();
-    }
-
-    /// @inheritdoc ISetRegistry
     function areSequencersAuthorized(address[] calldata addresses) external view returns (bool[] memory authorized) {
         authorized = new bool[](addresses.length);
         for (uint256 i; i < addresses.length; ++i) {
@@ -297,7 +292,7 @@ abstract contract RegistryViews is StreamReader {
         StatusWord status = _status;
         totalBatches = status.commitmentCount();
         totalProofs = status.starkProofCount();
-        sequencerCount = status.sequencerCount();
+        sequencerCount = authorizedSequencerCount;
         isPaused = status.paused();
         isStrictMode = status.strictMode();
         proofCoverage = totalBatches == 0 ? 10_000 : totalProofs * 10_000 / totalBatches;

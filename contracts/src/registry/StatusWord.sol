@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-/// @notice The registry's switches and counters in one storage word, so that a commitment reads and moves them with one slot:
+/// @notice The registry's switches and counters, and its lead sequencer, in one storage word, so that a commitment reads and
+/// moves them with one slot:
 ///
 /// | bits | field |
 /// | --- | --- |
@@ -9,9 +10,11 @@ pragma solidity 0.8.37;
 /// | 8 | paused |
 /// | 9 | strict mode |
 /// | 10 | genesis required |
-/// | 64..127 | commitments |
-/// | 128..191 | STARK proofs |
-/// | 192..223 | authorised sequencers |
+/// | 16..55 | commitments |
+/// | 56..95 | STARK proofs |
+/// | 96..255 | lead sequencer, or zero |
+///
+/// The lead sequencer is one of the authorised ones: its commitments need not read `authorizedSequencers`.
 type StatusWord is uint256;
 
 using {
@@ -21,22 +24,20 @@ using {
     genesisRequired,
     commitmentCount,
     starkProofCount,
-    sequencerCount,
+    leadSequencer,
     withPaused,
     withStrictMode,
     withGenesisRequired,
+    withLeadSequencer,
     addCommitments,
-    addStarkProof,
-    withSequencerAdded,
-    withSequencerRemoved
+    addStarkProof
 } for StatusWord global;
 
 uint256 constant PAUSED = 1 << 8;
 uint256 constant STRICT = 1 << 9;
 uint256 constant GENESIS = 1 << 10;
-uint256 constant ONE_COMMITMENT = 1 << 64;
-uint256 constant ONE_PROOF = 1 << 128;
-uint256 constant ONE_SEQUENCER = 1 << 192;
+uint256 constant ONE_COMMITMENT = 1 << 16;
+uint256 constant ONE_PROOF = 1 << 56;
 
 /// @dev The word of a new registry: strict, nothing else set, nothing counted.
 function initialStatus(uint8 version) pure returns (StatusWord) {
@@ -59,16 +60,16 @@ function genesisRequired(StatusWord word) pure returns (bool) {
     return StatusWord.unwrap(word) & GENESIS != 0;
 }
 
-function commitmentCount(StatusWord word) pure returns (uint64) {
-    return uint64(StatusWord.unwrap(word) >> 64);
+function commitmentCount(StatusWord word) pure returns (uint40) {
+    return uint40(StatusWord.unwrap(word) >> 16);
 }
 
-function starkProofCount(StatusWord word) pure returns (uint64) {
-    return uint64(StatusWord.unwrap(word) >> 128);
+function starkProofCount(StatusWord word) pure returns (uint40) {
+    return uint40(StatusWord.unwrap(word) >> 56);
 }
 
-function sequencerCount(StatusWord word) pure returns (uint32) {
-    return uint32(StatusWord.unwrap(word) >> 192);
+function leadSequencer(StatusWord word) pure returns (address) {
+    return address(uint160(StatusWord.unwrap(word) >> 96));
 }
 
 function withPaused(StatusWord word, bool on) pure returns (StatusWord) {
@@ -83,7 +84,11 @@ function withGenesisRequired(StatusWord word, bool on) pure returns (StatusWord)
     return _with(word, GENESIS, on);
 }
 
-/// @dev No counter can reach its field's end: each step costs a transaction, or a part of one, its gas.
+function withLeadSequencer(StatusWord word, address sequencer) pure returns (StatusWord) {
+    return StatusWord.wrap(uint256(uint96(StatusWord.unwrap(word))) | uint256(uint160(sequencer)) << 96);
+}
+
+/// @dev A counter can't leave its field: 2^40 commitments take more gas than a chain's full blocks hold in a century.
 function addCommitments(StatusWord word, uint256 count) pure returns (StatusWord) {
     unchecked {
         return StatusWord.wrap(StatusWord.unwrap(word) + count * ONE_COMMITMENT);
@@ -93,18 +98,6 @@ function addCommitments(StatusWord word, uint256 count) pure returns (StatusWord
 function addStarkProof(StatusWord word) pure returns (StatusWord) {
     unchecked {
         return StatusWord.wrap(StatusWord.unwrap(word) + ONE_PROOF);
-    }
-}
-
-function withSequencerAdded(StatusWord word) pure returns (StatusWord) {
-    unchecked {
-        return StatusWord.wrap(StatusWord.unwrap(word) + ONE_SEQUENCER);
-    }
-}
-
-function withSequencerRemoved(StatusWord word) pure returns (StatusWord) {
-    unchecked {
-        return StatusWord.wrap(StatusWord.unwrap(word) - ONE_SEQUENCER);
     }
 }
 

@@ -45,7 +45,8 @@ library VesInclusion {
                 let isRight := shl(5, and(shr(level, index), 1))
                 mstore(add(add(preimage, 11), isRight), node)
                 mstore(add(add(preimage, 11), xor(isRight, 32)), calldataload(add(path.offset, shl(5, level))))
-                ok := and(ok, and(staticcall(gas(), 2, preimage, 75, 0, 32), eq(returndatasize(), 32)))
+                let called := staticcall(gas(), 2, preimage, 75, 0, 32)
+                ok := and(ok, and(called, eq(returndatasize(), 32)))
                 node := mload(0)
             }
         }
