@@ -20,7 +20,7 @@ import {Treasury} from "./paymaster/Treasury.sol";
 /// | `SpendingRules` | whether a merchant can be paid |
 /// | `Sponsorships` | payments and refunds |
 /// | `MerchantViews` | what can be asked |
-/// | `MerchantAccount` | 24 hours and 30 days of a merchant's payments |
+/// | `MerchantAccount`, `MerchantWords` | 24 hours and 30 days of a merchant's payments |
 /// | `SponsorshipIds`, `TransactionSpend`, `Payout` | ids paid once, the limit per transaction, the call to a payee |
 contract SetPaymaster is Sponsorships, Treasury, MerchantViews {
     /// @dev The implementation itself can't be initialised; only a proxy can.
@@ -37,7 +37,6 @@ contract SetPaymaster is Sponsorships, Treasury, MerchantViews {
         if (owner == address(0)) revert InvalidAddress();
         __Ownable_init(owner);
         __Ownable2Step_init();
-        __Pausable_init();
         _setTreasury(treasury);
         _setMinDeposit(0.01 ether);
         // A loop over arrays, since three calls would compile to three copies of the code.

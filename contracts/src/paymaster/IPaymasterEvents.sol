@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 /// @title IPaymasterEvents
-/// @notice The events and errors of SetPaymaster. Those of ownership, pause, upgrade and re-entrancy come from OpenZeppelin.
+/// @notice The events and errors of SetPaymaster. Those of ownership, upgrade and re-entrancy come from OpenZeppelin.
 /// @dev Every amount is in wei.
 interface IPaymasterEvents {
     // ------------------------------------------------------------------ events: payments
@@ -51,6 +51,12 @@ interface IPaymasterEvents {
     /// @notice Who may pause besides the owner; zero for nobody.
     event GuardianUpdated(address indexed guardian);
 
+    /// @notice Payments were stopped (as in OpenZeppelin's Pausable).
+    event Paused(address account);
+
+    /// @notice Payments were allowed again (as in OpenZeppelin's Pausable).
+    event Unpaused(address account);
+
     // ------------------------------------------------------------------ events: funds and code
 
     /// @notice Ether came in, by `deposit` or by a plain transfer.
@@ -73,8 +79,11 @@ interface IPaymasterEvents {
     /// @notice The caller is neither an operator nor the owner.
     error NotOperator();
 
-    /// @notice The caller is neither the guardian nor the owner.
-    error NotGuardian();
+    /// @notice The paymaster is paused (as in OpenZeppelin's Pausable).
+    error EnforcedPause();
+
+    /// @notice The paymaster is not paused (as in OpenZeppelin's Pausable).
+    error ExpectedPause();
 
     /// @notice The owner can't renounce: nobody could then unpause, withdraw or upgrade.
     error OwnershipCannotBeRenounced();

@@ -3,32 +3,13 @@ pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
-/// @notice What every payment to a merchant reads and writes: one storage slot.
-/// @param total All that the merchant received less all that was refunded, in wei, since it was first sponsored.
-/// @param lastPaidAt Time of the latest payment (unix seconds); it names the current hour and day. Zero if never paid.
-/// @param paidHours Bit `k`: the hour `k + 1` before that of `lastPaidAt` saw payments. Bits 0 to 23.
-/// @param paidDays Bit `k`: the day `k + 1` before that of `lastPaidAt` saw payments. Bits 0 to 29.
-/// @param tierId The merchant's tier.
-/// @param active Whether the merchant may be paid.
-struct Head {
-    uint128 total;
-    uint40 lastPaidAt;
-    uint32 paidHours;
-    uint32 paidDays;
-    uint8 tierId;
-    bool active;
-}
-
-/// @notice The total, in wei, just before the first payment that still counts: one storage slot, written when the hour changes.
-/// @dev What counts against the daily limit is `Head.total - day`, against the monthly one `Head.total - month`.
-struct Bases {
-    uint128 day;
-    uint128 month;
-}
+import {Bases, Head, ORIGIN, toBases} from "./MerchantWords.sol";
 
 /// @notice A merchant's record.
-/// @param hourEnds The total at the end of hour `h` (unix time / 3,600), at `h % 32`, valid where `paidHours` says so.
-/// @param dayEnds The total at the end of day `d` (unix time / 86,400), at `d % 32`, valid where `paidDays` says so.
+/// @param head Registration, total, and the time of the latest payment.
+/// @param bases The totals before the 24 hours and 30 days that count.
+/// @param hourEnds The total at the end of hour `h` (unix time / 3,600), at `h % 32`, valid where the head's paid hours say so.
+/// @param dayEnds The total at the end of day `d` (unix time / 86,400), at `d % 32`, valid where the head's paid days say so.
 struct Account {
     Head head;
     Bases bases;
@@ -54,80 +35,74 @@ library MerchantAccount {
     uint256 private constant DAYS = 30;
     uint256 private constant RING = 32;
 
+    /// @notice Puts the merchant into a tier. What it received before still counts.
+    function sponsor(Account storage self, uint8 tierId) internal {
+        Head head = self.head;
+        if (head.total() == 0) {
+            head = head.withTotal(ORIGIN);
+            self.bases = toBases(ORIGIN, ORIGIN);
+        }
+        self.head = head.withTier(tierId).withActive(true);
+    }
+
     /// @notice The record as of `time`, with the windows moved up to it; storage stays as it is.
     /// @param time Unix seconds, not before the latest payment.
-    function asOf(Account storage self, uint256 time) internal view returns (Head memory head, Bases memory bases) {
+    function asOf(Account storage self, uint256 time) internal view returns (Head head, Bases bases) {
         head = self.head;
         bases = self.bases;
-        uint256 paid;
-        uint256 base;
-        (paid, base) = _advance(self.hourEnds, head, time, 1 hours, HOURS, head.paidHours, bases.day);
-        (head.paidHours, bases.day) = (uint32(paid), uint128(base));
-        (paid, base) = _advance(self.dayEnds, head, time, 1 days, DAYS, head.paidDays, bases.month);
-        (head.paidDays, bases.month) = (uint32(paid), uint128(base));
+        if (head.lastPaidAt() / 1 hours == time / 1 hours) return (head, bases);
+        (uint256 hourBits, uint256 dayBase) =
+            _advance(self.hourEnds, head, time, 1 hours, HOURS, head.paidHours(), bases.day());
+        (uint256 dayBits, uint256 monthBase) =
+            _advance(self.dayEnds, head, time, 1 days, DAYS, head.paidDays(), bases.month());
+        return (head.withPaid(hourBits, dayBits), toBases(dayBase, monthBase));
     }
 
     /// @notice Books a payment.
     /// @param head The record as of `time`, as `asOf` gives it.
     /// @param bases The record as of `time`, as `asOf` gives it.
-    /// @param amount Wei; the caller has checked that `head.total + amount` fits 128 bits.
+    /// @param amount Wei; the caller has checked that `head.total() + amount` fits 128 bits.
     /// @param time Unix seconds, not before the latest payment.
-    function pay(Account storage self, Head memory head, Bases memory bases, uint256 amount, uint256 time) internal {
-        uint256 last = head.lastPaidAt;
+    function pay(Account storage self, Head head, Bases bases, uint256 amount, uint256 time) internal {
+        uint256 last = head.lastPaidAt();
         if (last / 1 hours != time / 1 hours) {
+            uint128 end = uint128(head.total());
             // A ring that has forgotten everything (24 hours, 30 days without a payment) needs no entry for the last hour.
-            if (head.paidHours != 0) self.hourEnds[(last / 1 hours) % RING] = head.total;
-            if (last / 1 days != time / 1 days && head.paidDays != 0) {
-                self.dayEnds[(last / 1 days) % RING] = head.total;
-            }
+            if (head.paidHours() != 0) self.hourEnds[(last / 1 hours) % RING] = end;
+            if (last / 1 days != time / 1 days && head.paidDays() != 0) self.dayEnds[(last / 1 days) % RING] = end;
             self.bases = bases;
         }
-        head.total += uint128(amount);
-        head.lastPaidAt = uint40(time);
-        self.head = head;
+        self.head = head.withPayment(amount, time);
     }
 
     /// @notice Puts a record back to what it was before a payment.
     /// @param head `self.head` before the payment.
     /// @param bases `self.bases` before the payment.
-    function restore(Account storage self, Head memory head, Bases memory bases) internal {
+    function restore(Account storage self, Head head, Bases bases) internal {
         self.head = head;
         self.bases = bases;
     }
 
     /// @notice Takes back the latest payments, as many as make up `amount`; what no longer counts is not credited again.
-    /// @param amount Wei, at most `self.head.total`.
+    /// @param amount Wei, at most `self.head.sponsored()`.
     function refund(Account storage self, uint256 amount) internal {
-        Head memory head = self.head;
-        Bases memory bases = self.bases;
-        uint128 total = head.total - uint128(amount);
-        _truncate(self.hourEnds, head.lastPaidAt / 1 hours, head.paidHours, total);
-        _truncate(self.dayEnds, head.lastPaidAt / 1 days, head.paidDays, total);
-        head.total = total;
-        self.head = head;
-        if (bases.month > total) bases.month = total;
-        if (bases.day > total) bases.day = total;
-        self.bases = bases;
+        Head head = self.head;
+        Bases bases = self.bases;
+        uint256 total = head.total() - amount;
+        _truncate(self.hourEnds, head.lastPaidAt() / 1 hours, head.paidHours(), total);
+        _truncate(self.dayEnds, head.lastPaidAt() / 1 days, head.paidDays(), total);
+        self.head = head.withTotal(total);
+        self.bases = toBases(Math.min(bases.day(), total), Math.min(bases.month(), total));
     }
 
-    /// @notice The time (unix seconds) before which no payment counts against the daily limit at `time`; zero if there was none.
-    function dayStart(uint256 lastPaidAt, uint256 time) internal pure returns (uint64) {
+    /// @notice The time (unix seconds) before which no payment counts against the daily limit at `time`; zero if never paid.
+    function dayStart(uint256 lastPaidAt, uint256 time) internal pure returns (uint256) {
         return _windowStart(lastPaidAt, time, 1 hours, HOURS);
     }
 
-    /// @notice The time (unix seconds) before which no payment counts against the monthly limit at `time`; zero if there was none.
-    function monthStart(uint256 lastPaidAt, uint256 time) internal pure returns (uint64) {
+    /// @notice The time (unix seconds) before which no payment counts against the monthly limit at `time`; zero if never paid.
+    function monthStart(uint256 lastPaidAt, uint256 time) internal pure returns (uint256) {
         return _windowStart(lastPaidAt, time, 1 days, DAYS);
-    }
-
-    function _windowStart(uint256 lastPaidAt, uint256 time, uint256 width, uint256 count)
-        private
-        pure
-        returns (uint64)
-    {
-        if (lastPaidAt == 0) return 0;
-        if (time - lastPaidAt >= count * width) return uint64(lastPaidAt + count * width);
-        return uint64(Math.saturatingSub(time / width, count) * width);
     }
 
     /// @dev Moves a window of `count` buckets of `width` seconds up to `time`.
@@ -136,15 +111,15 @@ library MerchantAccount {
     /// @return The ring's valid entries, and the total before the window, as of `time`.
     function _advance(
         uint128[RING] storage ends,
-        Head memory head,
+        Head head,
         uint256 time,
         uint256 width,
         uint256 count,
         uint256 paid,
         uint256 base
     ) private view returns (uint256, uint256) {
-        uint256 last = head.lastPaidAt;
-        if (time - last >= count * width) return (0, head.total);
+        uint256 last = head.lastPaidAt();
+        if (time - last >= count * width) return (0, head.total());
         uint256 bucket = time / width;
         uint256 gap = bucket - last / width;
         if (gap == 0) return (paid, base);
@@ -161,12 +136,22 @@ library MerchantAccount {
     }
 
     /// @dev Lowers the ring's entries to at most `total`, newest first; they never grow with age.
-    function _truncate(uint128[RING] storage ends, uint256 bucket, uint256 paid, uint128 total) private {
+    function _truncate(uint128[RING] storage ends, uint256 bucket, uint256 paid, uint256 total) private {
         for (; paid != 0; paid >>= 1) {
             --bucket;
             if (paid & 1 == 0) continue;
             if (ends[bucket % RING] <= total) return;
-            ends[bucket % RING] = total;
+            ends[bucket % RING] = uint128(total);
         }
+    }
+
+    function _windowStart(uint256 lastPaidAt, uint256 time, uint256 width, uint256 count)
+        private
+        pure
+        returns (uint256)
+    {
+        if (lastPaidAt == 0) return 0;
+        if (time - lastPaidAt >= count * width) return lastPaidAt + count * width;
+        return Math.saturatingSub(time / width, count) * width;
     }
 }

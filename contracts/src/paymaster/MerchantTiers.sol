@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Head} from "./MerchantAccount.sol";
+import {Account, MerchantAccount} from "./MerchantAccount.sol";
 import {PaymasterAccess} from "./PaymasterAccess.sol";
 import {Tier} from "./PaymasterStorage.sol";
 
@@ -9,6 +9,8 @@ import {Tier} from "./PaymasterStorage.sol";
 /// @notice The owner's side of sponsorship: tiers with their limits, and who is in which.
 /// @dev Batches here are all or nothing: an entry that can't be carried out reverts the call.
 abstract contract MerchantTiers is PaymasterAccess {
+    using MerchantAccount for Account;
+
     /// @notice The most entries that a batch takes.
     uint256 public constant MAX_BATCH_SIZE = 100;
 
@@ -128,7 +130,7 @@ abstract contract MerchantTiers is PaymasterAccess {
         for (uint256 i = 0; i < merchants.length; ++i) {
             address merchant = merchants[i];
             if (merchant == address(0)) revert InvalidAddress();
-            if (_accounts[merchant].head.active) _sponsor(merchant, newTierId);
+            if (_accounts[merchant].head.active()) _sponsor(merchant, newTierId);
             else emit BatchSponsorshipFailed(merchant, "Not sponsored");
         }
     }
@@ -172,15 +174,14 @@ abstract contract MerchantTiers is PaymasterAccess {
     function _sponsor(address merchant, uint256 tierId) private {
         if (merchant == address(0) || merchant == address(this)) revert InvalidAddress();
         _checkTier(tierId);
-        Head storage head = _accounts[merchant].head;
-        head.active = true;
-        head.tierId = uint8(tierId);
+        _accounts[merchant].sponsor(uint8(tierId));
         emit MerchantSponsored(merchant, tierId);
     }
 
     function _revoke(address merchant) private {
         if (merchant == address(0)) revert InvalidAddress();
-        _accounts[merchant].head.active = false;
+        Account storage account = _accounts[merchant];
+        account.head = account.head.withActive(false);
         emit MerchantRevoked(merchant);
     }
 }

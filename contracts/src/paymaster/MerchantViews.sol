@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
-import {Account, Bases, Head, MerchantAccount} from "./MerchantAccount.sol";
+import {Account, MerchantAccount} from "./MerchantAccount.sol";
+import {Bases, Head} from "./MerchantWords.sol";
 import {PaymasterStorage} from "./PaymasterStorage.sol";
 
 /// @title MerchantViews
@@ -32,14 +33,14 @@ abstract contract MerchantViews is PaymasterStorage {
             uint128 totalSponsored
         )
     {
-        (Head memory head, Bases memory bases) = _accounts[merchant].asOf(block.timestamp);
-        active = head.active;
-        tierId = head.tierId;
-        lastDayReset = MerchantAccount.dayStart(head.lastPaidAt, block.timestamp);
-        lastMonthReset = MerchantAccount.monthStart(head.lastPaidAt, block.timestamp);
-        spentToday = head.total - bases.day;
-        spentThisMonth = head.total - bases.month;
-        totalSponsored = head.total;
+        (Head head, Bases bases) = _accounts[merchant].asOf(block.timestamp);
+        active = head.active();
+        tierId = head.tierId();
+        lastDayReset = uint64(MerchantAccount.dayStart(head.lastPaidAt(), block.timestamp));
+        lastMonthReset = uint64(MerchantAccount.monthStart(head.lastPaidAt(), block.timestamp));
+        spentToday = uint128(head.total() - bases.day());
+        spentThisMonth = uint128(head.total() - bases.month());
+        totalSponsored = uint128(head.sponsored());
     }
 
     /// @notice A merchant's state, tier and spending; the amounts as in `merchantSponsorship`.
@@ -82,8 +83,8 @@ abstract contract MerchantViews is PaymasterStorage {
         statuses = new bool[](merchants.length);
         tierIds = new uint256[](merchants.length);
         for (uint256 i = 0; i < merchants.length; ++i) {
-            Head storage head = _accounts[merchants[i]].head;
-            (statuses[i], tierIds[i]) = (head.active, head.tierId);
+            Head head = _accounts[merchants[i]].head;
+            (statuses[i], tierIds[i]) = (head.active(), head.tierId());
         }
     }
 
@@ -105,6 +106,11 @@ abstract contract MerchantViews is PaymasterStorage {
         }
     }
 
+    /// @notice All that merchants received less all that was refunded: the sum of their `totalSponsored`.
+    function totalGasSponsored() external view returns (uint256) {
+        return _totalGasSponsored;
+    }
+
     /// @notice The paymaster at a glance.
     /// @return paymasterBalance What it holds.
     /// @return totalSponsored As `totalGasSponsored`.
@@ -115,17 +121,18 @@ abstract contract MerchantViews is PaymasterStorage {
         view
         returns (uint256 paymasterBalance, uint256 totalSponsored, uint256 tierCount, address treasuryAddr)
     {
-        return (address(this).balance, totalGasSponsored, nextTierId, treasury);
+        return (address(this).balance, _totalGasSponsored, nextTierId, treasury);
     }
 
     function _details(address merchant) private view returns (bool, uint256, uint256, uint256, uint256) {
-        (Head memory head, Bases memory bases) = _accounts[merchant].asOf(block.timestamp);
-        return (head.active, head.tierId, head.total - bases.day, head.total - bases.month, head.total);
+        (Head head, Bases bases) = _accounts[merchant].asOf(block.timestamp);
+        uint256 total = head.total();
+        return (head.active(), head.tierId(), total - bases.day(), total - bases.month(), head.sponsored());
     }
 
     function _remainingToday(address merchant) private view returns (uint256) {
-        (Head memory head, Bases memory bases) = _accounts[merchant].asOf(block.timestamp);
-        if (!head.active) return 0;
-        return Math.saturatingSub(tiers[head.tierId].maxPerDay, head.total - bases.day);
+        (Head head, Bases bases) = _accounts[merchant].asOf(block.timestamp);
+        if (!head.active()) return 0;
+        return Math.saturatingSub(tiers[head.tierId()].maxPerDay, head.total() - bases.day());
     }
 }

@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {Ownable2StepUpgradeable} from "@openzeppelin/contracts-upgradeable/access/Ownable2StepUpgradeable.sol";
 import {OwnableUpgradeable} from "@openzeppelin/contracts-upgradeable/access/OwnableUpgradeable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts-upgradeable/proxy/utils/UUPSUpgradeable.sol";
-import {PausableUpgradeable} from "@openzeppelin/contracts-upgradeable/utils/PausableUpgradeable.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
 import {PaymasterStorage} from "./PaymasterStorage.sol";
@@ -15,7 +14,6 @@ import {PaymasterStorage} from "./PaymasterStorage.sol";
 abstract contract PaymasterAccess is
     PaymasterStorage,
     Ownable2StepUpgradeable,
-    PausableUpgradeable,
     ReentrancyGuardTransient,
     UUPSUpgradeable
 {
@@ -23,6 +21,17 @@ abstract contract PaymasterAccess is
     modifier onlyOperator() {
         if (!operators[msg.sender] && msg.sender != owner()) revert NotOperator();
         _;
+    }
+
+    /// @dev Not while paused.
+    modifier whenNotPaused() {
+        if (_paused) revert EnforcedPause();
+        _;
+    }
+
+    /// @notice Whether payments are stopped.
+    function paused() external view returns (bool) {
+        return _paused;
     }
 
     /// @notice Allows an account to execute and refund sponsorships, or forbids it.
@@ -41,20 +50,24 @@ abstract contract PaymasterAccess is
     }
 
     /// @notice Stops payments to merchants.
-    /// @dev Only the guardian and the owner, else `NotGuardian`. Reverts with `EnforcedPause` if paused. Emits `Paused`.
+    /// @dev Only the guardian and the owner. Reverts with `EnforcedPause` if paused. Emits `Paused`.
     function pause() external {
-        if (msg.sender != guardian && msg.sender != owner()) revert NotGuardian();
-        _pause();
+        if (msg.sender != guardian) _checkOwner();
+        if (_paused) revert EnforcedPause();
+        _paused = true;
+        emit Paused(msg.sender);
     }
 
     /// @notice Lets payments to merchants go on.
     /// @dev Only the owner. Reverts with `ExpectedPause` if not paused. Emits `Unpaused`.
     function unpause() external onlyOwner {
-        _unpause();
+        if (!_paused) revert ExpectedPause();
+        _paused = false;
+        emit Unpaused(msg.sender);
     }
 
     /// @notice Always reverts with `OwnershipCannotBeRenounced`: nobody could then unpause, withdraw or upgrade.
-    function renounceOwnership() public view override(OwnableUpgradeable) onlyOwner {
+    function renounceOwnership() public pure override(OwnableUpgradeable) {
         revert OwnershipCannotBeRenounced();
     }
 

@@ -39,8 +39,12 @@ abstract contract PaymasterStorage is IPaymasterEvents {
     /// @notice Id of the next tier, which is the number of tiers.
     uint256 public nextTierId;
 
-    /// @notice All that merchants received less all that was refunded, in wei: the sum of their `totalSponsored`.
-    uint256 public totalGasSponsored;
+    /// @dev Wei, the sum over all records; in a slot with the pause switch, since every payment uses both. Wide enough for
+    /// 2^112 merchants, whose totals have 128 bits each.
+    uint240 internal _totalGasSponsored;
+
+    /// @dev Whether payments are stopped.
+    bool internal _paused;
 
     /// @notice The least that `deposit` takes, in wei.
     uint256 public minDeposit;

@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
-import {Account, Bases, Head, MerchantAccount} from "./MerchantAccount.sol";
+import {Account, MerchantAccount} from "./MerchantAccount.sol";
+import {Bases, Head} from "./MerchantWords.sol";
 import {PaymasterAccess} from "./PaymasterAccess.sol";
 import {Tier} from "./PaymasterStorage.sol";
 import {TransactionSpend} from "./TransactionSpend.sol";
@@ -19,20 +20,6 @@ enum Refusal {
     MonthlyLimit,
     Balance,
     Transfer
-}
-
-/// @notice The answer to whether a merchant can be paid an amount now.
-/// @param refusal `None` if it can.
-/// @param remaining Wei left of the limit that refuses.
-/// @param head The merchant's record as of now.
-/// @param bases The merchant's record as of now.
-/// @param spent Wei that the merchant has received in this transaction.
-struct Assessment {
-    Refusal refusal;
-    uint256 remaining;
-    Head head;
-    Bases bases;
-    uint256 spent;
 }
 
 /// @title SpendingRules
@@ -70,27 +57,40 @@ abstract contract SpendingRules is PaymasterAccess {
     }
 
     /// @dev Whether `merchant` can be paid `amount` wei, apart from a pause.
-    function _assess(address merchant, uint256 amount) internal view returns (Assessment memory result) {
-        (result.head, result.bases) = _accounts[merchant].asOf(block.timestamp);
-        Head memory head = result.head;
-        if (!head.active) return _refuse(result, Refusal.NotSponsored, 0);
+    /// @return refusal `None` if it can.
+    /// @return remaining Wei left of the limit that refuses.
+    /// @return head The merchant's record as of now.
+    /// @return bases The merchant's record as of now.
+    /// @return spent Wei that the merchant has received in this transaction.
+    function _assess(address merchant, uint256 amount)
+        internal
+        view
+        returns (Refusal refusal, uint256 remaining, Head head, Bases bases, uint256 spent)
+    {
+        (head, bases) = _accounts[merchant].asOf(block.timestamp);
+        spent = TransactionSpend.spentBy(merchant);
+        (refusal, remaining) = _check(amount, head, bases, spent);
+    }
 
-        Tier storage tier = tiers[head.tierId];
-        if (!tier.active) return _refuse(result, Refusal.TierNotActive, 0);
+    function _check(uint256 amount, Head head, Bases bases, uint256 spent) private view returns (Refusal, uint256) {
+        if (!head.active()) return (Refusal.NotSponsored, 0);
+        Tier storage tier = tiers[head.tierId()];
+        (uint256 maxPerMonth, bool active) = (tier.maxPerMonth, tier.active);
+        if (!active) return (Refusal.TierNotActive, 0);
 
-        result.spent = TransactionSpend.spentBy(merchant);
-        uint256 remaining = Math.saturatingSub(tier.maxPerTransaction, result.spent);
-        if (amount > remaining) return _refuse(result, Refusal.TransactionLimit, remaining);
+        (uint256 maxPerTransaction, uint256 maxPerDay) = (tier.maxPerTransaction, tier.maxPerDay);
+        uint256 remaining = Math.saturatingSub(maxPerTransaction, spent);
+        if (amount > remaining) return (Refusal.TransactionLimit, remaining);
 
-        remaining = Math.saturatingSub(tier.maxPerDay, head.total - result.bases.day);
-        if (amount > remaining) return _refuse(result, Refusal.DailyLimit, remaining);
+        uint256 total = head.total();
+        remaining = Math.saturatingSub(maxPerDay, total - bases.day());
+        if (amount > remaining) return (Refusal.DailyLimit, remaining);
 
-        remaining = Math.saturatingSub(tier.maxPerMonth, head.total - result.bases.month);
         // A record counts to 2^128 wei: more than any chain's ether, but a limit may be as large.
-        remaining = Math.min(remaining, type(uint128).max - head.total);
-        if (amount > remaining) return _refuse(result, Refusal.MonthlyLimit, remaining);
+        remaining = Math.min(Math.saturatingSub(maxPerMonth, total - bases.month()), type(uint128).max - total);
+        if (amount > remaining) return (Refusal.MonthlyLimit, remaining);
 
-        if (amount > address(this).balance) return _refuse(result, Refusal.Balance, 0);
+        return (amount > address(this).balance ? Refusal.Balance : Refusal.None, 0);
     }
 
     /// @dev Reverts with the error that says why `amount` wei were not paid.
@@ -118,21 +118,11 @@ abstract contract SpendingRules is PaymasterAccess {
         return "";
     }
 
-    function _refuse(Assessment memory result, Refusal refusal, uint256 remaining)
-        private
-        pure
-        returns (Assessment memory)
-    {
-        result.refusal = refusal;
-        result.remaining = remaining;
-        return result;
-    }
-
     function _canSponsor(address merchant, uint256 amount) private view returns (bool, string memory) {
-        if (paused()) return (false, "Paused");
+        if (_paused) return (false, "Paused");
         // Asked by a merchant's own code while it is being paid: re-entering is refused.
         if (_reentrancyGuardEntered()) return (false, "Payment in progress");
-        Refusal refusal = _assess(merchant, amount).refusal;
+        (Refusal refusal,,,,) = _assess(merchant, amount);
         return (refusal == Refusal.None, _reason(refusal));
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Account, Bases, Head, MerchantAccount} from "./MerchantAccount.sol";
+import {Account, MerchantAccount} from "./MerchantAccount.sol";
 import {MerchantTiers} from "./MerchantTiers.sol";
+import {Bases, Head} from "./MerchantWords.sol";
 import {Payout} from "./Payout.sol";
-import {Assessment, Refusal, SpendingRules} from "./SpendingRules.sol";
+import {Refusal, SpendingRules} from "./SpendingRules.sol";
 import {PaidIds, SponsorshipIds} from "./SponsorshipIds.sol";
 import {TransactionSpend} from "./TransactionSpend.sol";
 
@@ -163,19 +164,21 @@ abstract contract Sponsorships is MerchantTiers, SpendingRules {
         returns (Refusal refusal, uint256 remaining)
     {
         if (operationType > LAST_OPERATION_TYPE) return (Refusal.OperationType, 0);
-        Assessment memory assessment = _assess(merchant, amount);
-        if (assessment.refusal != Refusal.None) return (assessment.refusal, assessment.remaining);
+        Head head;
+        Bases bases;
+        uint256 spent;
+        (refusal, remaining, head, bases, spent) = _assess(merchant, amount);
+        if (refusal != Refusal.None) return (refusal, remaining);
 
         Account storage account = _accounts[merchant];
-        Head memory head = account.head;
-        Bases memory bases = account.bases;
-        account.pay(assessment.head, assessment.bases, amount, block.timestamp);
-        TransactionSpend.set(merchant, assessment.spent + amount);
-        totalGasSponsored += amount;
+        (Head headBefore, Bases basesBefore) = (account.head, account.bases);
+        account.pay(head, bases, amount, block.timestamp);
+        TransactionSpend.set(merchant, spent + amount);
+        _totalGasSponsored += uint240(amount);
         if (!Payout.send(merchant, amount)) {
-            account.restore(head, bases);
-            TransactionSpend.set(merchant, assessment.spent);
-            totalGasSponsored -= amount;
+            account.restore(headBefore, basesBefore);
+            TransactionSpend.set(merchant, spent);
+            _totalGasSponsored -= uint240(amount);
             return (Refusal.Transfer, 0);
         }
         emit GasSponsored(merchant, amount, operationType);
@@ -200,10 +203,10 @@ abstract contract Sponsorships is MerchantTiers, SpendingRules {
     function _refund(address merchant, uint256 amount) private {
         if (amount == 0) revert InvalidRefundAmount();
         Account storage account = _accounts[merchant];
-        uint256 available = account.head.total;
+        uint256 available = account.head.sponsored();
         if (amount > available) revert RefundExceedsSponsored(amount, available);
         account.refund(amount);
-        totalGasSponsored -= amount;
+        _totalGasSponsored -= uint240(amount);
         emit GasRefunded(merchant, amount);
     }
 
