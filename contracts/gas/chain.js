@@ -14,7 +14,7 @@ export const account = mnemonicToAccount("test test test test test test test tes
 export async function withChain(use) {
   const anvil = spawn(
     join(root, "node_modules", ".bin", "anvil"),
-    ["--port", "0", ...(process.env.ANVIL_ARGS ?? "").split(" ").filter(Boolean), "--hardfork", "prague", "--chain-id", `${CHAIN_ID}`, "--gas-limit", "30000000", "--timestamp", "1800000000"],
+    ["--port", "0", "--hardfork", "prague", "--chain-id", `${CHAIN_ID}`, "--gas-limit", "30000000", "--timestamp", "1800000000"],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   try {

@@ -63,35 +63,28 @@ library CommitRules {
     }
 
     /// @dev That the batch continues its stream.
+    /// @param opened Whether the stream has a head.
+    /// @param stateRoot The state root that the batch must start from.
+    /// @param nextSequence The sequence number that it must start with; past 64 bits where the stream is full.
     function checkContinuity(
         Proposal memory proposal,
         StatusWord status,
-        bool streamOpened,
-        bytes32 headStateRoot,
-        uint64 headSequence
+        bool opened,
+        bytes32 stateRoot,
+        uint256 nextSequence
     ) internal pure returns (bytes memory violation) {
-        if (!streamOpened) {
-            if (status.genesisRequired() && (proposal.sequenceStart != GENESIS_SEQUENCE || proposal.prevStateRoot != 0))
-            {
-                return abi.encodeWithSelector(
-                    IRegistryEvents.GenesisRequired.selector, proposal.sequenceStart, proposal.prevStateRoot
-                );
-            }
-        } else if (status.strictMode()) {
-            if (proposal.prevStateRoot != headStateRoot) {
-                return abi.encodeWithSelector(
-                    IRegistryEvents.StateRootMismatch.selector, headStateRoot, proposal.prevStateRoot
-                );
-            }
-            // Wider than 64 bits on purpose: nothing follows a stream's last possible sequence number.
-            uint256 expected = uint256(headSequence) + 1;
-            if (proposal.sequenceStart != expected) {
-                return abi.encodeWithSelector(
-                    IRegistryEvents.SequenceGap.selector,
-                    expected > type(uint64).max ? type(uint64).max : expected,
-                    proposal.sequenceStart
-                );
-            }
+        uint256 start = proposal.sequenceStart;
+        bytes32 prevStateRoot = proposal.prevStateRoot;
+        if (!opened && status.genesisRequired() && (start != GENESIS_SEQUENCE || prevStateRoot != 0)) {
+            return abi.encodeWithSelector(IRegistryEvents.GenesisRequired.selector, start, prevStateRoot);
+        }
+        if (!status.strictMode()) return violation;
+        if (prevStateRoot != stateRoot) {
+            return abi.encodeWithSelector(IRegistryEvents.StateRootMismatch.selector, stateRoot, prevStateRoot);
+        }
+        if (start != nextSequence) {
+            uint256 expected = nextSequence > type(uint64).max ? type(uint64).max : nextSequence;
+            return abi.encodeWithSelector(IRegistryEvents.SequenceGap.selector, expected, start);
         }
     }
 }

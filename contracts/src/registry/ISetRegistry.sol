@@ -39,10 +39,11 @@ interface ISetRegistry is IRegistryEvents {
 
     /// @notice Commits many batches, each settled on its own.
     /// @dev The outcome is that of one `commitBatch` after another, in order, where a batch that would revert is skipped with
-    /// `BatchSkipped`. So a run's batches chain on one another, a skipped one takes those after it along in strict mode (each
-    /// with its own reason), and a repeated call does no harm: what is committed is skipped as `BatchAlreadyCommitted`, and
-    /// the rest goes on from the stream's head. A stream may appear in several runs. Only authorisation, pause, an empty
-    /// list (`EmptyArray`) and a lack of gas (`DataContractNotCreated`, or out of gas) revert the whole call.
+    /// `BatchSkipped`. So a run's batches chain on one another, and in strict mode a skipped one takes those after it along,
+    /// each with its own reason; also on a stream that is not open yet, where the run's start stands for the head. A repeated
+    /// call does no harm: what is committed is skipped as `BatchAlreadyCommitted`, and the rest goes on from the stream's
+    /// head. A stream may appear in several runs. Only authorisation, pause, an empty list (`EmptyArray`) and a lack of gas
+    /// (`DataContractNotCreated`, or out of gas) revert the whole call.
     /// @param runs The batches by stream.
     /// @return committed How many were committed.
     function commitBatches(Run[] calldata runs) external returns (uint256 committed);

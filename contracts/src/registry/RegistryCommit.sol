@@ -153,7 +153,11 @@ abstract contract RegistryCommit is StreamReader {
         Record storage record = _records[batchId];
         _revertOn(CommitRules.checkContent(proposal, record.word.exists()));
         bytes32 headStateRoot = _headStateRoot(key, head);
-        _revertOn(CommitRules.checkContinuity(proposal, status, head.opened(), headStateRoot, head.sequence()));
+        _revertOn(
+            head.opened()
+                ? CommitRules.checkContinuity(proposal, status, true, headStateRoot, _nextSequence(head))
+                : CommitRules.checkContinuity(proposal, status, false, proposal.prevStateRoot, proposal.sequenceStart)
+        );
 
         // The previous state root costs no slot where it is zero, or is the new one of a predecessor with a UUID.
         bytes32 prevStateRoot = proposal.prevStateRoot;
@@ -182,14 +186,17 @@ abstract contract RegistryCommit is StreamReader {
         bytes32 key = _streamKey(run.tenantId, run.storeId);
         HeadWord head = _heads[key];
         bytes memory streamViolation = CommitRules.checkStream(run.tenantId, run.storeId, _boundTo(key, head));
-        // Where the stream stands, and what the run says of its next batch: the same, until one is skipped.
-        bool opened = head.opened();
-        bytes32 headStateRoot = _headStateRootInCall(key, head, writer);
-        uint64 headSequence = head.sequence();
-        bytes32 headBatchId;
+        // What the run says of its next batch.
         Proposal memory proposal;
         proposal.prevStateRoot = run.prevStateRoot;
-        uint256 nextSequence = run.sequenceStart;
+        unchecked {
+            proposal.sequenceEnd = uint256(run.sequenceStart) - 1;
+        }
+        // Where the stream stands. A run that is to open it starts where it says, and so can't open it in its middle.
+        bool opened = head.opened();
+        bytes32 stateRoot = opened ? _headStateRootInCall(key, head, writer) : run.prevStateRoot;
+        uint256 nextSequence = opened ? _nextSequence(head) : run.sequenceStart;
+        bytes32 lastBatchId;
 
         Batch[] calldata batches = run.batches;
         for (uint256 i; i < batches.length; ++i) {
@@ -199,11 +206,10 @@ abstract contract RegistryCommit is StreamReader {
             proposal.eventsRoot = batch.eventsRoot;
             proposal.newStateRoot = batch.newStateRoot;
             proposal.eventCount = batch.eventCount;
-            proposal.sequenceStart = nextSequence;
-            nextSequence += batch.eventCount;
             unchecked {
-                // Of an empty batch: before the start, or far past the end of the range, and refused either way.
-                proposal.sequenceEnd = nextSequence - 1;
+                // The end of an empty batch is before its start, or far past 64 bits: it is refused either way.
+                proposal.sequenceStart = proposal.sequenceEnd + 1;
+                proposal.sequenceEnd = proposal.sequenceEnd + batch.eventCount;
             }
 
             Record storage record = _records[batchId];
@@ -211,7 +217,7 @@ abstract contract RegistryCommit is StreamReader {
             if (violation.length == 0) violation = streamViolation;
             if (violation.length == 0) violation = CommitRules.checkContent(proposal, record.word.exists());
             if (violation.length == 0) {
-                violation = CommitRules.checkContinuity(proposal, status, opened, headStateRoot, headSequence);
+                violation = CommitRules.checkContinuity(proposal, status, opened, stateRoot, nextSequence);
             }
             if (violation.length != 0) {
                 // The selector is what is reported: forge-lint: disable-next-line(unsafe-typecast)
@@ -222,14 +228,14 @@ abstract contract RegistryCommit is StreamReader {
                 if (head.bound()) _boundStreamOf[batchId] = key;
                 _emitCommitted(proposal, key);
                 opened = true;
-                headBatchId = batchId;
-                headStateRoot = proposal.newStateRoot;
-                headSequence = uint64(proposal.sequenceEnd);
+                lastBatchId = batchId;
+                stateRoot = proposal.newStateRoot;
+                nextSequence = proposal.sequenceEnd + 1;
                 ++committed;
             }
             proposal.prevStateRoot = proposal.newStateRoot;
         }
-        if (committed != 0) _moveHead(key, head, headBatchId, headSequence, IN_CODE);
+        if (committed != 0) _moveHead(key, head, lastBatchId, uint64(nextSequence - 1), IN_CODE);
     }
 
     /// @dev The stream's state root, also where its last batch was committed earlier in this call.
@@ -243,6 +249,11 @@ abstract contract RegistryCommit is StreamReader {
             if (word.dataContract() == address(0)) return writer.pendingNewStateRoot(word);
         }
         return _headStateRoot(key, head);
+    }
+
+    /// @dev The sequence number after the head; past 64 bits where nothing can follow.
+    function _nextSequence(HeadWord head) private pure returns (uint256) {
+        return uint256(head.sequence()) + 1;
     }
 
     /// @dev Makes `batchId` the stream's last batch.

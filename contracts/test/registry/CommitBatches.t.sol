@@ -66,6 +66,17 @@ contract CommitBatchesTest is RegistryTest {
         assertStored(batchOf(TENANT, otherStore, 1));
     }
 
+    /// Where the first batch of a stream fails, the second must not become the first.
+    function test_aRunDoesNotOpenAStreamInItsMiddle() public {
+        Run memory r = run(1, 2);
+        r.batches[0].eventsRoot = 0;
+        vm.expectEmit(address(registry));
+        emit BatchSkipped(batch(2).batchId, key(TENANT, STORE), StateRootMismatch.selector);
+        vm.assertEq(commitRun(r), 0);
+        vm.assertEq(commitRun(run(1, 2)), 2);
+        assertHead(batch(2));
+    }
+
     /// The sender can't know whether a call was lost: sending it again, and more, must do the rest and nothing else.
     function test_aRepeatedCallDoesNoHarm() public {
         commitRun(run(1, 3));
@@ -157,7 +168,8 @@ contract CommitBatchesTest is RegistryTest {
         assertStored(batch(801));
     }
 
-    /// The definition of commitBatches: one commitBatch after another, where those that revert are left out.
+    /// The definition of commitBatches: one commitBatch after another, where those that revert are left out, and a run that is
+    /// to open a stream stands for its head.
     function testFuzz_equalsOneCommitBatchAfterAnother(uint256 seed, bool strict, bool genesis) public {
         SetRegistry single = newRegistry();
         vm.startPrank(owner);
@@ -224,39 +236,64 @@ contract CommitBatchesTest is RegistryTest {
     function _commitEach(SetRegistry target, Run memory r) private returns (uint256 committed) {
         bytes32 prev = r.prevStateRoot;
         uint256 start = r.sequenceStart;
+        bytes32 root = prev;
+        uint256 next = start;
         for (uint256 i; i < r.batches.length; ++i) {
             Batch memory b = r.batches[i];
             uint256 end = start + b.eventCount;
             bytes4 reason;
             if (end > uint256(type(uint64).max) + 1 || b.eventCount == 0) {
                 // commitBatch can't even be asked: the range has no 64-bit end.
-                reason = b.batchId == 0
-                    ? EmptyBatchId.selector
-                    : r.tenantId == 0
-                        ? EmptyTenantId.selector
-                        : r.storeId == 0 ? EmptyStoreId.selector : InvalidSequenceRange.selector;
+                reason = _idError(r, b);
+                if (reason == 0) reason = InvalidSequenceRange.selector;
             } else {
-                vm.prank(sequencer);
-                try target.commitBatch(
-                    b.batchId,
-                    r.tenantId,
-                    r.storeId,
-                    b.eventsRoot,
-                    prev,
-                    b.newStateRoot,
-                    uint64(start),
-                    uint64(end - 1),
-                    b.eventCount
-                ) {
-                    ++committed;
-                } catch (bytes memory revertData) {
-                    reason = bytes4(revertData);
-                }
+                reason = _tryCommit(target, r, b, prev, uint64(start), root, next);
             }
-            if (reason != 0) emit BatchSkipped(b.batchId, key(r.tenantId, r.storeId), reason);
+            if (reason == 0) {
+                ++committed;
+                (root, next) = (b.newStateRoot, end);
+            } else {
+                emit BatchSkipped(b.batchId, key(r.tenantId, r.storeId), reason);
+            }
             prev = b.newStateRoot;
             start = end;
         }
+    }
+
+    /// @dev One batch by commitBatch; zero where it is committed, else the error's selector.
+    /// @param root Where the run stands, which commitBatch doesn't know of a stream that is not open yet.
+    /// @param next The same, as the next sequence number.
+    function _tryCommit(
+        SetRegistry target,
+        Run memory r,
+        Batch memory b,
+        bytes32 prev,
+        uint64 start,
+        bytes32 root,
+        uint256 next
+    ) private returns (bytes4 reason) {
+        bool opened = target.latestCommitment(key(r.tenantId, r.storeId)) != 0;
+        bool contentHolds = _idError(r, b) == 0 && b.eventsRoot != 0 && !target.batchExists(b.batchId);
+        bool genesisHolds = !target.genesisRequired() || (start == 1 && prev == 0);
+        if (target.strictModeEnabled() && !opened && contentHolds && genesisHolds) {
+            if (prev != root) return StateRootMismatch.selector;
+            if (start != next) return SequenceGap.selector;
+        }
+        uint64 end = start + (b.eventCount - 1);
+        vm.prank(sequencer);
+        try target.commitBatch(
+            b.batchId, r.tenantId, r.storeId, b.eventsRoot, prev, b.newStateRoot, start, end, b.eventCount
+        ) {}
+        catch (bytes memory revertData) {
+            reason = bytes4(revertData);
+        }
+    }
+
+    function _idError(Run memory r, Batch memory b) private pure returns (bytes4) {
+        if (b.batchId == 0) return EmptyBatchId.selector;
+        if (r.tenantId == 0) return EmptyTenantId.selector;
+        if (r.storeId == 0) return EmptyStoreId.selector;
+        return 0;
     }
 
     /// @dev The recorded logs' topics and data, whoever emitted them.
