@@ -1,1 +1,42 @@
-//! The JSON-RPC namespace set_, health and metrics.
+//! The JSON-RPC namespace `set_`, and health and metrics beside it.
+//!
+//! [`RpcServer`] answers over HTTP and WebSocket on one port; it only reads. [`HealthServer`] has a
+//! listener of its own. Neither knows the pipeline or the transaction manager: they reach them through
+//! the traits [`Pending`], [`StatusReport`], [`Plugins`] and [`Registry`], which the program implements.
+//!
+//! # Errors on the wire
+//! JSON-RPC's own codes, and from -39001 on those of this namespace. `data` is for programs:
+//! `{kind, retryable, param?, requestId}`.
+//!
+//! | code | kind | meaning |
+//! | --- | --- | --- |
+//! | -32601 | | there is no such method |
+//! | -32602 | `invalid_params` | a parameter is wrong; `param` names it |
+//! | -32603 | `internal` | our fault; the log has the cause under `requestId` |
+//! | -39001 | `not_found` | there is no such commitment, or no such proof |
+//! | -39004 | `plugin_unavailable` | the source cannot be asked |
+//! | -39005 | `plugin_timeout` | the source did not answer in time |
+//! | -39006 | `chain_unavailable` | the registry cannot be asked |
+//! | -39008 | `busy` | too many proofs are being asked for |
+//! | -39009 | `not_proven` | the source's proof does not hold |
+//! | -39010 | `timeout` | no answer within `rpc.call_timeout` |
+
+mod access;
+pub mod answer;
+mod args;
+mod config;
+mod error;
+mod handler;
+mod health;
+mod method;
+mod middleware;
+mod port;
+mod proofs;
+mod server;
+mod service;
+
+pub use config::{ConfigProblem, ProofsConfig, RpcConfig};
+pub use health::{ComponentAnswer, Health, HealthAnswer, HealthParts, HealthServer};
+pub use port::{Pending, PendingQuery, Plugins, Registry, SourceError, StatusReport};
+pub use server::{RpcServer, StartError};
+pub use service::Parts;

@@ -1,0 +1,74 @@
+//! `set_status`.
+
+use alloy_primitives::{B256, U64};
+use serde::{Deserialize, Serialize};
+use set_chain::BlockRef;
+
+/// How everything is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusAnswer {
+    /// The chain, as its node tells.
+    pub chain: ChainAnswer,
+    /// The index.
+    pub index: IndexAnswer,
+    /// The other parts (pipeline, transaction manager), each with a member of its own.
+    #[serde(flatten)]
+    pub parts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainAnswer {
+    /// Chain id of the L2.
+    pub chain_id: U64,
+    /// Whether the node answers, for the right chain.
+    pub reachable: bool,
+    /// Why not.
+    pub error: Option<String>,
+    /// The newest block.
+    pub latest: Option<BlockAnswer>,
+    /// The newest block whose data is on L1.
+    pub safe: Option<BlockAnswer>,
+    /// The newest block that L1 finalized.
+    pub finalized: Option<BlockAnswer>,
+}
+
+/// The index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexAnswer {
+    /// The last block followed.
+    pub block: Option<BlockAnswer>,
+    /// Blocks yet to be followed.
+    pub lag: Option<u64>,
+    /// Commitments in it.
+    pub commitments: u64,
+    /// Streams in it.
+    pub streams: u64,
+    /// What hinders it.
+    pub error: Option<String>,
+}
+
+/// A block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockAnswer {
+    /// Number.
+    pub number: U64,
+    /// Hash.
+    pub hash: B256,
+    /// Timestamp, in seconds since 1970.
+    pub timestamp: U64,
+}
+
+impl From<BlockRef> for BlockAnswer {
+    fn from(block: BlockRef) -> Self {
+        Self {
+            number: U64::from(block.number),
+            hash: block.hash,
+            timestamp: U64::from(block.timestamp),
+        }
+    }
+}

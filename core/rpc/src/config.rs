@@ -1,0 +1,199 @@
+//! `[rpc]`: who may ask what, and how much.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// The JSON-RPC server, and the listener for health and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RpcConfig {
+    /// Address and port of JSON-RPC, HTTP and WebSocket alike. Loopback by default: put a proxy with TLS
+    /// in front before anybody else may ask.
+    pub listen: SocketAddr,
+    /// Address and port of `/livez`, `/readyz`, `/healthz` and `/metrics`. They show the inside of the
+    /// program, so they have a listener of their own, which is never the public's.
+    pub health_listen: SocketAddr,
+    /// Host names that clients reach the server by, without port; `"*"` for any. `localhost` and
+    /// loopback addresses always work. Any other name is refused, so that a web page cannot reach a
+    /// server on the visitor's machine through a name of its own (DNS rebinding).
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may ask, such as `"https://shop.example"`; `"*"` for any. Empty: none.
+    pub cors_origins: Vec<String>,
+    /// Largest request, in bytes.
+    pub max_request_bytes: u32,
+    /// Largest response, in bytes.
+    pub max_response_bytes: u32,
+    /// Connections at a time, HTTP and WebSocket together.
+    pub max_connections: u32,
+    /// Requests in one batch; 0 refuses batches.
+    pub max_batch: u32,
+    /// Entries in one page of a list.
+    pub max_page: u32,
+    /// A call that has no answer after so long ends with an error.
+    #[serde(with = "humantime_serde")]
+    pub call_timeout: Duration,
+    /// Inclusion proofs.
+    pub proofs: ProofsConfig,
+}
+
+/// `[rpc.proofs]`: what proofs may cost the source. Reports and polls of the source never wait for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProofsConfig {
+    /// Proofs asked of the source at a time.
+    pub concurrency: u32,
+    /// Requests that wait for their turn; further ones are refused as busy.
+    pub queue: u32,
+    /// Proofs remembered, at about a kibibyte each. A proof never changes.
+    pub cache: u32,
+}
+
+impl Default for RpcConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8645)),
+            health_listen: SocketAddr::from(([127, 0, 0, 1], 8646)),
+            hosts: vec![],
+            cors_origins: vec![],
+            max_request_bytes: 1 << 20,
+            max_response_bytes: 10 << 20,
+            max_connections: 256,
+            max_batch: 50,
+            max_page: 500,
+            call_timeout: Duration::from_secs(15),
+            proofs: ProofsConfig::default(),
+        }
+    }
+}
+
+impl Default for ProofsConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: 4,
+            queue: 64,
+            cache: 8_192,
+        }
+    }
+}
+
+/// A value that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// The key, as in `rpc.max_page`.
+    pub key: &'static str,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl RpcConfig {
+    /// Every value that cannot work, not just the first.
+    pub fn validate(&self) -> Vec<ConfigProblem> {
+        let mut problems = vec![];
+        let mut complain = |key, message: String| problems.push(ConfigProblem { key, message });
+        let at_least_one = [
+            ("rpc.max_connections", self.max_connections),
+            ("rpc.max_page", self.max_page),
+            ("rpc.proofs.concurrency", self.proofs.concurrency),
+            ("rpc.proofs.cache", self.proofs.cache),
+        ];
+        for (key, _) in at_least_one.into_iter().filter(|(_, value)| *value == 0) {
+            complain(key, "is 0; give at least 1".to_owned());
+        }
+        for (key, bytes) in [
+            ("rpc.max_request_bytes", self.max_request_bytes),
+            ("rpc.max_response_bytes", self.max_response_bytes),
+        ] {
+            if bytes < 1024 {
+                complain(key, format!("is {bytes}; give at least 1024 bytes"));
+            }
+        }
+        if self.call_timeout.is_zero() {
+            complain("rpc.call_timeout", "is 0; give a duration such as \"15s\"".to_owned());
+        }
+        if self.listen == self.health_listen && self.listen.port() != 0 {
+            complain(
+                "rpc.health_listen",
+                format!("is {}, the same as `rpc.listen`; give another port", self.listen),
+            );
+        }
+        if !self.listen.ip().is_loopback() && self.hosts.is_empty() {
+            let message = "is empty, but `rpc.listen` is not a loopback address: name the hosts that clients use, or \"*\" \
+                           behind a proxy that checks them";
+            complain("rpc.hosts", message.to_owned());
+        }
+        for host in self
+            .hosts
+            .iter()
+            .filter(|host| host.is_empty() || host.contains(['/', ' ']))
+        {
+            complain(
+                "rpc.hosts",
+                format!("`{host}` is no host name; write it without scheme, port and path"),
+            );
+        }
+        for origin in &self.cors_origins {
+            let whole = origin
+                .split_once("://")
+                .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty());
+            if origin != "*" && (!whole || origin.ends_with('/')) {
+                complain(
+                    "rpc.cors_origins",
+                    format!("`{origin}` is no origin; write it as \"https://shop.example\""),
+                );
+            }
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_sound_and_round_trip() {
+        let config = RpcConfig::default();
+        assert_eq!(config.validate(), []);
+        let json = serde_json::to_value(&config).unwrap();
+        assert_eq!(serde_json::from_value::<RpcConfig>(json).unwrap(), config);
+        assert!(
+            serde_json::from_str::<RpcConfig>(r#"{"max_pages": 3}"#).is_err(),
+            "unknown keys are refused"
+        );
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        let config = RpcConfig {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8645)),
+            health_listen: SocketAddr::from(([0, 0, 0, 0], 8645)),
+            cors_origins: vec![
+                "shop.example".to_owned(),
+                "https://a.example".to_owned(),
+                "*".to_owned(),
+            ],
+            max_request_bytes: 10,
+            max_connections: 0,
+            max_page: 0,
+            call_timeout: Duration::ZERO,
+            proofs: ProofsConfig {
+                concurrency: 0,
+                ..ProofsConfig::default()
+            },
+            ..RpcConfig::default()
+        };
+        let keys: Vec<_> = config.validate().into_iter().map(|problem| problem.key).collect();
+        let expected = [
+            "rpc.max_connections",
+            "rpc.max_page",
+            "rpc.proofs.concurrency",
+            "rpc.max_request_bytes",
+            "rpc.call_timeout",
+            "rpc.health_listen",
+            "rpc.hosts",
+            "rpc.cors_origins",
+        ];
+        assert_eq!(keys, expected);
+    }
+}

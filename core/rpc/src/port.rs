@@ -1,0 +1,107 @@
+//! What the server asks of the rest of the program.
+
+use alloy::eips::BlockId;
+use async_trait::async_trait;
+use set_chain::{ChainError, RegistryReader};
+use set_types::{
+    BatchId, InclusionProof, InclusionProofRequest, PendingCommitment, RecordedCommitment, Stage, StreamHead, StreamId,
+    alloy_primitives::B256,
+};
+
+use crate::answer::PluginAnswer;
+
+const LATEST: BlockId = BlockId::latest();
+
+/// Commitments that are on their way.
+#[async_trait]
+pub trait Pending: Send + Sync + 'static {
+    /// Those that match `query`, ordered by batch id.
+    async fn list(&self, query: PendingQuery) -> Vec<PendingCommitment>;
+
+    /// One of them.
+    async fn get(&self, batch_id: BatchId) -> Option<PendingCommitment>;
+}
+
+/// Which pending commitments to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingQuery {
+    /// Only this stream's.
+    pub stream: Option<StreamId>,
+    /// Only those at this stage.
+    pub stage: Option<Stage>,
+    /// Only those with a greater batch id.
+    pub after: Option<BatchId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The state of whatever has one to show in `set_status` (pipeline, transaction manager, signers).
+pub trait StatusReport: Send + Sync + 'static {
+    /// A JSON object with a member for each part. Never holds secrets or endpoints' URLs.
+    fn status(&self) -> serde_json::Value;
+}
+
+/// The plugins.
+#[async_trait]
+pub trait Plugins: Send + Sync + 'static {
+    /// Each plugin as anybody may see it.
+    fn list(&self) -> Vec<PluginAnswer>;
+
+    /// Asks the source for a proof.
+    async fn inclusion_proof(&self, request: InclusionProofRequest) -> Result<InclusionProof, SourceError>;
+}
+
+/// Why the source gave no proof.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// No source runs, or it is busy or broken.
+    #[error("the source cannot be asked: {0}")]
+    Unavailable(String),
+    /// It did not answer in time.
+    #[error("the source did not answer in time")]
+    Timeout,
+    /// It has no such proof.
+    #[error("the source says: {0}")]
+    Refused(String),
+}
+
+/// The registry's own word.
+#[async_trait]
+pub trait Registry: Send + Sync + 'static {
+    /// Where a stream stands at the newest block.
+    async fn stream_head(&self, stream: StreamId) -> Result<StreamHead, ChainError>;
+
+    /// What is recorded under an id at the newest block.
+    async fn record(&self, batch_id: BatchId) -> Result<Option<RecordedCommitment>, ChainError>;
+
+    /// Whether the contract accepts a proof at the newest block.
+    async fn verify_inclusion(
+        &self,
+        batch_id: BatchId,
+        leaf: B256,
+        path: Vec<B256>,
+        index: u64,
+    ) -> Result<bool, ChainError>;
+}
+
+#[async_trait]
+impl Registry for RegistryReader {
+    async fn stream_head(&self, stream: StreamId) -> Result<StreamHead, ChainError> {
+        let heads = self.heads(&[stream], LATEST).await?;
+        Ok(heads.into_iter().next().unwrap_or_else(|| StreamHead::unopened(stream)))
+    }
+
+    async fn record(&self, batch_id: BatchId) -> Result<Option<RecordedCommitment>, ChainError> {
+        RegistryReader::record(self, batch_id, LATEST).await
+    }
+
+    async fn verify_inclusion(
+        &self,
+        batch_id: BatchId,
+        leaf: B256,
+        path: Vec<B256>,
+        index: u64,
+    ) -> Result<bool, ChainError> {
+        RegistryReader::verify_inclusion(self, batch_id, leaf, path, index, LATEST).await
+    }
+}
