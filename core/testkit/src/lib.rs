@@ -1,1 +1,29 @@
-//! What tests share: a chain, a development sequencer, faults.
+//! What tests share: a chain, a development sequencer, faults. For tests and demonstrations only;
+//! nothing here is safe or meant to run in production.
+//!
+//! - [`Anvil`] is a chain, and [`deploy()`] puts the contracts on it.
+//! - [`Sequencer`] behaves as the stateset-sequencer's anchoring API, with switches for its faults.
+//!   The program `dev-sequencer` is the same behind a command line.
+//! - [`RpcProxy`] stands before a node and breaks, delays or falsifies what passes.
+//! - [`Program`] and [`Process`] run a program under a test's control.
+//!
+//! Everything listens on the loopback interface, on free ports, and ends when it is dropped.
+
+pub mod anvil;
+mod contracts;
+pub mod process;
+pub mod rpc_proxy;
+pub mod sequencer;
+mod serve;
+
+pub use anvil::{Anvil, AnvilError};
+pub use contracts::{Contracts, DeployError, deploy};
+pub use process::{Process, ProcessError, Program};
+pub use rpc_proxy::{Action, RpcProxy, Rule};
+pub use sequencer::Sequencer;
+
+/// Installs the TLS implementation that every HTTP client needs. Whatever starts something here does
+/// it too; calling it again changes nothing.
+pub fn init() {
+    set_chain::install_tls();
+}
