@@ -1,0 +1,85 @@
+//! `devnet`: a local Set Chain with everything beside it; what `scripts/devnet` runs.
+
+// What this program is for is to print.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod arguments;
+mod network;
+mod proofs;
+mod rpc;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use eyre::Result;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{arguments::Arguments, network::Network, rpc::Rpc, watch::Watch};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    set_testkit::init();
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\ndevnet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    arguments.check_ports()?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    println!("Starting the chain, its contracts, the sequencer and the sidecar …");
+    let network = tokio::select! {
+        network = Network::start(arguments) => network?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    print_endpoints(&network);
+    let rpc = Rpc::new(network.rpc.clone());
+    let outcome = tokio::select! {
+        outcome = watch(&network, &rpc, arguments.until) => outcome,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    println!("\nStopping …");
+    // A second Ctrl-C does not wait for the sidecar to finish.
+    let stopped = tokio::select! {
+        stopped = network.stop() => stopped,
+        _ = interrupt.recv() => Ok(()),
+    };
+    outcome.and(stopped)
+}
+
+fn print_endpoints(network: &Network) {
+    let rows = [
+        ("chain (eth_*)", network.chain.url().to_string()),
+        ("sidecar (set_*)", format!("{}  HTTP and WebSocket", network.rpc)),
+        (
+            "health, metrics",
+            format!("{}healthz  {}metrics", network.health, network.health),
+        ),
+        ("sequencer", network.sequencer.url().to_string()),
+        ("SetRegistry", network.contracts.registry.to_string()),
+        ("SetPaymaster", network.contracts.paymaster.to_string()),
+    ];
+    println!();
+    for (name, place) in rows {
+        println!("  {name:<16} {place}");
+    }
+    println!("\nCtrl-C stops all of it.\n");
+}
+
+async fn watch(network: &Network, rpc: &Rpc, until: Option<usize>) -> Result<()> {
+    let anchored = Watch::new(network, rpc).until(until).await?;
+    let verified = proofs::verify(network, rpc, &anchored).await?;
+    proofs::check_reports(network, &anchored)?;
+    println!(
+        "\n{} commitments anchored and reported; {verified} inclusion proofs verified on chain",
+        anchored.len()
+    );
+    Ok(())
+}
