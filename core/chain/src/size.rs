@@ -25,8 +25,8 @@ mod tests {
 
     #[test]
     fn repetition_compresses_and_noise_does_not() {
-        let noise: Vec<u8> = (0u32..4_000)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        let noise: Vec<u8> = (0u32..125)
+            .flat_map(|i| alloy_primitives::keccak256(i.to_be_bytes()).0)
             .collect();
         assert!(estimated_size(&[7; 4_000]) < 200);
         assert!(estimated_size(&noise) > 3_000);
