@@ -6,21 +6,26 @@
 //!   The program `dev-sequencer` is the same behind a command line.
 //! - [`RpcProxy`] stands before a node and breaks, delays or falsifies what passes.
 //! - [`Program`] and [`Process`] run a program under a test's control.
+//! - [`Stack`] is all of it together, with the real sidecar beside it.
 //!
 //! Everything listens on the loopback interface, on free ports, and ends when it is dropped.
 
 pub mod anvil;
 mod contracts;
 pub mod process;
+mod rpc;
 pub mod rpc_proxy;
 pub mod sequencer;
 mod serve;
+mod stack;
 
 pub use anvil::{Anvil, AnvilError};
 pub use contracts::{Contracts, DeployError, deploy};
 pub use process::{Process, ProcessError, Program};
+pub use rpc::{Rpc, RpcFailure};
 pub use rpc_proxy::{Action, RpcProxy, Rule};
 pub use sequencer::Sequencer;
+pub use stack::{Sidecar, SidecarBuilder, Stack, StackError};
 
 /// Installs the TLS implementation that every HTTP client needs. Whatever starts something here does
 /// it too; calling it again changes nothing.

@@ -6,7 +6,6 @@
 mod arguments;
 mod network;
 mod proofs;
-mod rpc;
 mod watch;
 
 use std::process::ExitCode;
@@ -15,7 +14,7 @@ use clap::Parser;
 use eyre::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{arguments::Arguments, network::Network, rpc::Rpc, watch::Watch};
+use self::{arguments::Arguments, network::Network, watch::Watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,9 +38,8 @@ async fn run(arguments: &Arguments) -> Result<()> {
         _ = terminate.recv() => return Ok(()),
     };
     print_endpoints(&network);
-    let rpc = Rpc::new(network.rpc.clone());
     let outcome = tokio::select! {
-        outcome = watch(&network, &rpc, arguments.until) => outcome,
+        outcome = watch(&network, arguments.until) => outcome,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
@@ -56,15 +54,18 @@ async fn run(arguments: &Arguments) -> Result<()> {
 
 fn print_endpoints(network: &Network) {
     let rows = [
-        ("chain (eth_*)", network.chain.url().to_string()),
-        ("sidecar (set_*)", format!("{}  HTTP and WebSocket", network.rpc)),
+        ("chain (eth_*)", network.stack.chain.url().to_string()),
+        (
+            "sidecar (set_*)",
+            format!("{}  HTTP and WebSocket", network.sidecar.rpc.url()),
+        ),
         (
             "health, metrics",
-            format!("{}healthz  {}metrics", network.health, network.health),
+            format!("{}healthz  {}metrics", network.sidecar.health, network.sidecar.health),
         ),
-        ("sequencer", network.sequencer.url().to_string()),
-        ("SetRegistry", network.contracts.registry.to_string()),
-        ("SetPaymaster", network.contracts.paymaster.to_string()),
+        ("sequencer", network.stack.sequencer.url().to_string()),
+        ("SetRegistry", network.stack.contracts.registry.to_string()),
+        ("SetPaymaster", network.stack.contracts.paymaster.to_string()),
     ];
     println!();
     for (name, place) in rows {
@@ -73,9 +74,9 @@ fn print_endpoints(network: &Network) {
     println!("\nCtrl-C stops all of it.\n");
 }
 
-async fn watch(network: &Network, rpc: &Rpc, until: Option<usize>) -> Result<()> {
-    let anchored = Watch::new(network, rpc).until(until).await?;
-    let verified = proofs::verify(network, rpc, &anchored).await?;
+async fn watch(network: &Network, until: Option<usize>) -> Result<()> {
+    let anchored = Watch::new(network).until(until).await?;
+    let verified = proofs::verify(network, &anchored).await?;
     proofs::check_reports(network, &anchored)?;
     println!(
         "\n{} commitments anchored and reported; {verified} inclusion proofs verified on chain",

@@ -8,20 +8,23 @@ use serde_json::json;
 use set_chain::RegistryReader;
 use set_types::{Commitment, InclusionProof};
 
-use crate::{network::Network, rpc::Rpc};
+use crate::network::Network;
 
 /// Fetches every event's inclusion proof from the sidecar and asks the contract about it; returns how
 /// many there were.
 ///
 /// # Errors
 /// Names the first event whose proof does not hold.
-pub(crate) async fn verify(network: &Network, rpc: &Rpc, commitments: &[Commitment]) -> Result<usize> {
-    let registry = RegistryReader::new(network.chain.provider().clone(), network.contracts.registry);
+pub(crate) async fn verify(network: &Network, commitments: &[Commitment]) -> Result<usize> {
+    let registry = RegistryReader::new(network.stack.chain.provider().clone(), network.stack.contracts.registry);
     let mut verified = 0;
     for commitment in commitments {
         let batch = commitment.batch_id;
         for sequence in commitment.sequence_start..=commitment.sequence_end {
-            let answer = rpc.call("set_getInclusionProof", json!([batch, sequence])).await?;
+            let answer = network
+                .sidecar
+                .call("set_getInclusionProof", json!([batch, sequence]))
+                .await?;
             let proof = InclusionProof {
                 batch_id: batch,
                 sequence,
@@ -31,6 +34,7 @@ pub(crate) async fn verify(network: &Network, rpc: &Rpc, commitments: &[Commitme
                 events_root: serde_json::from_value(answer["eventsRoot"].clone())?,
             };
             let (event, _) = network
+                .stack
                 .sequencer
                 .event(batch, sequence)
                 .ok_or_else(|| eyre::eyre!("no event {sequence}"))?;
@@ -54,7 +58,7 @@ pub(crate) async fn verify(network: &Network, rpc: &Rpc, commitments: &[Commitme
 
 /// Checks that the sequencer recorded every one of them, none with two hashes.
 pub(crate) fn check_reports(network: &Network, commitments: &[Commitment]) -> Result<()> {
-    let reports = network.sequencer.reports();
+    let reports = network.stack.sequencer.reports();
     let recorded: HashSet<_> = reports
         .iter()
         .filter(|report| report.recorded)
@@ -67,7 +71,7 @@ pub(crate) fn check_reports(network: &Network, commitments: &[Commitment]) -> Re
             commitment.batch_id
         );
     }
-    let contradictions = network.sequencer.contradictions();
+    let contradictions = network.stack.sequencer.contradictions();
     ensure!(
         contradictions.is_empty(),
         "reported with more than one hash: {contradictions:?}"

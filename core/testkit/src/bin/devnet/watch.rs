@@ -14,7 +14,7 @@ use set_chain::bindings::SetRegistry;
 use set_types::{BatchId, Commitment};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{network::Network, rpc::Rpc};
+use crate::network::Network;
 
 /// How often the sidecar is asked.
 const LOOK: Duration = Duration::from_millis(400);
@@ -26,7 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// What is known of the commitments so far.
 pub(crate) struct Watch<'a> {
     network: &'a Network,
-    rpc: &'a Rpc,
     /// Commitments that are not reported yet, and the stage last shown.
     open: BTreeMap<BatchId, Option<String>>,
     /// How many of the sequencer's commitments were taken up.
@@ -37,10 +36,9 @@ pub(crate) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(network: &'a Network, rpc: &'a Rpc) -> Self {
+    pub(crate) fn new(network: &'a Network) -> Self {
         Self {
             network,
-            rpc,
             open: BTreeMap::new(),
             seen: 0,
             anchored: vec![],
@@ -64,11 +62,11 @@ impl<'a> Watch<'a> {
     }
 
     async fn look(&mut self) -> Result<()> {
-        if let Some(status) = self.network.sidecar.ended() {
-            let lines = self.network.sidecar.lines();
+        if let Some(status) = self.network.sidecar.process.ended() {
+            let lines = self.network.sidecar.process.lines();
             bail!("the sidecar ended ({status}); its last lines:\n{}", tail(&lines, 15));
         }
-        let made = self.network.sequencer.commitments();
+        let made = self.network.stack.sequencer.commitments();
         for commitment in &made[self.seen..] {
             show("pending", commitment, "");
             self.open.insert(commitment.batch_id, None);
@@ -80,7 +78,15 @@ impl<'a> Watch<'a> {
             .collect();
         let waiting: Vec<_> = self.open.keys().copied().collect();
         for batches in waiting.chunks(AT_ONCE) {
-            let answers = self.rpc.commitments(batches).await?;
+            let answers = self
+                .network
+                .sidecar
+                .rpc
+                .batch(
+                    "set_getCommitment",
+                    batches.iter().map(|batch| json!([batch])).collect(),
+                )
+                .await?;
             for (batch, answer) in batches.iter().zip(answers) {
                 if let Some(commitment) = by_id.get(batch) {
                     self.step(commitment, &answer).await?;
@@ -130,7 +136,13 @@ impl<'a> Watch<'a> {
         let block = block.transpose()?.unwrap_or_default();
         let hash: B256 = serde_json::from_value(answer["txHash"].clone())?;
         if !self.receipts.contains_key(&hash) {
-            let receipt = self.network.chain.provider().get_transaction_receipt(hash).await?;
+            let receipt = self
+                .network
+                .stack
+                .chain
+                .provider()
+                .get_transaction_receipt(hash)
+                .await?;
             let Some(receipt) = receipt else {
                 return Ok(format!("block {block}  tx {hash}"));
             };
@@ -149,7 +161,8 @@ impl<'a> Watch<'a> {
     /// What the sidecar says of those that are not anchored.
     async fn what_waits(&self) -> String {
         match self
-            .rpc
+            .network
+            .sidecar
             .call("set_pendingCommitments", json!([null, null, null, 10]))
             .await
         {

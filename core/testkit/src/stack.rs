@@ -1,0 +1,209 @@
+//! The whole of it: chain, contracts, sequencer, and the real sidecar as a program beside them.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    Anvil, AnvilError, Contracts, DeployError, Process, ProcessError, Program, Rpc, RpcFailure, Sequencer,
+    anvil::AnvilBuilder, deploy, sequencer::SequencerBuilder,
+};
+
+/// The development account that commits; account 0 owns the contracts.
+const COMMITTING_ACCOUNT: usize = 1;
+/// A debug build on a busy machine may take its time to open its ports.
+const START: Duration = Duration::from_secs(60);
+/// Longer than the sidecar's own `sidecar.shutdown_timeout`.
+const STOP: Duration = Duration::from_secs(30);
+
+/// Why there is no stack, or no sidecar on it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StackError {
+    /// The chain.
+    #[error(transparent)]
+    Chain(#[from] AnvilError),
+    /// The contracts.
+    #[error(transparent)]
+    Contracts(#[from] DeployError),
+    /// The sequencer's port.
+    #[error("the development sequencer does not start: {0}")]
+    Sequencer(io::Error),
+    /// A file or directory.
+    #[error("{path}: {source}")]
+    File {
+        /// The file or directory.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The sidecar.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The sidecar says where it listens in another way than expected.
+    #[error("the sidecar printed `{0}` instead of the address that it listens on")]
+    Address(String),
+}
+
+/// A chain with the contracts, and a development sequencer. Ends when dropped.
+#[derive(Debug)]
+pub struct Stack {
+    /// The chain.
+    pub chain: Anvil,
+    /// Where the contracts are.
+    pub contracts: Contracts,
+    /// The sequencer.
+    pub sequencer: Sequencer,
+    addresses: PathBuf,
+}
+
+impl Stack {
+    /// Starts both and writes the contracts' addresses, as `scripts/deploy` does, to a file in `dir`.
+    ///
+    /// # Errors
+    /// See [`StackError`].
+    pub async fn start(chain: AnvilBuilder, sequencer: SequencerBuilder, dir: &Path) -> Result<Self, StackError> {
+        let chain = chain.spawn().await?;
+        let contracts = deploy(&chain, Anvil::account(COMMITTING_ACCOUNT).address()).await?;
+        let sequencer = sequencer.start().await.map_err(StackError::Sequencer)?;
+        let addresses = dir.join("addresses.json");
+        let content = json!({
+            "registry": contracts.registry,
+            "paymaster": contracts.paymaster,
+            "startBlock": contracts.block,
+        });
+        let file = |path: &Path| {
+            let path = path.display().to_string();
+            |source| StackError::File { path, source }
+        };
+        fs::create_dir_all(dir).map_err(file(dir))?;
+        fs::write(&addresses, format!("{content:#}\n")).map_err(file(&addresses))?;
+        let addresses = std::path::absolute(&addresses).map_err(file(&addresses))?;
+        Ok(Self {
+            chain,
+            contracts,
+            sequencer,
+            addresses,
+        })
+    }
+
+    /// A sidecar to start on this stack: the program in the file `binary`, with the devnet's
+    /// configuration, in memory and on free ports unless told otherwise.
+    pub fn sidecar(&self, binary: impl Into<PathBuf>) -> SidecarBuilder {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let program = Program::new(binary)
+            .current_dir(project)
+            .args([
+                "run",
+                "--config",
+                "config/chain-config.toml",
+                "--overlay",
+                "config/devnet.toml",
+            ])
+            .args(["--log-format", "text"])
+            .env("NO_COLOR", "1")
+            .env("SET_SEQUENCER_API_KEY", self.sequencer.admin_key())
+            .env(
+                "SET_COMMITMENTS_KEY",
+                Anvil::account(COMMITTING_ACCOUNT).to_bytes().to_string(),
+            );
+        SidecarBuilder { program }
+            .set("chain.rpc_url", self.chain.url())
+            .set("chain.addresses", self.addresses.display())
+            .set("sequencer.url", self.sequencer.url())
+            .set("sidecar.data_dir", "")
+            .set("rpc.listen", "127.0.0.1:0")
+            .set("rpc.health_listen", "127.0.0.1:0")
+    }
+}
+
+/// A sidecar to start; see [`Stack::sidecar`].
+#[derive(Debug, Clone)]
+pub struct SidecarBuilder {
+    program: Program,
+}
+
+impl SidecarBuilder {
+    /// Sets a key of the configuration; the last wins.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.program = self.program.arg("--set").arg(format!("{key}={value}"));
+        self
+    }
+
+    /// Adds a file over the configuration.
+    #[must_use]
+    pub fn overlay(mut self, file: impl AsRef<Path>) -> Self {
+        self.program = self.program.arg("--overlay").arg(file.as_ref());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.program = self.program.env(name, value);
+        self
+    }
+
+    /// Starts it and returns once it is ready.
+    ///
+    /// # Errors
+    /// [`StackError::Process`] with its last lines, if it ends or takes too long.
+    pub async fn start(&self) -> Result<Sidecar, StackError> {
+        let process = self.program.spawn()?;
+        let rpc = listening(&process, "json-rpc is served").await?;
+        let health = listening(&process, "health and metrics are served").await?;
+        let ready = health
+            .join("readyz")
+            .map_err(|_| StackError::Address(health.to_string()))?;
+        process.ready(&ready, START).await?;
+        Ok(Sidecar {
+            process,
+            rpc: Rpc::new(rpc),
+            health,
+        })
+    }
+}
+
+/// The address in a log line such as `json-rpc is served address=127.0.0.1:8645`.
+async fn listening(process: &Process, line: &str) -> Result<Url, StackError> {
+    let line = process.line_with(line, START).await?;
+    let address = line.split_once("address=").map(|(_, address)| address.trim());
+    let url = address.and_then(|address| Url::parse(&format!("http://{address}/")).ok());
+    url.ok_or(StackError::Address(line))
+}
+
+/// A running sidecar. Killed when dropped.
+#[derive(Debug)]
+pub struct Sidecar {
+    /// The program, to kill, to freeze, or to read its log.
+    pub process: Process,
+    /// Its JSON-RPC.
+    pub rpc: Rpc,
+    /// Where its health and metrics are.
+    pub health: Url,
+}
+
+impl Sidecar {
+    /// Calls a method; see [`Rpc::call`].
+    ///
+    /// # Errors
+    /// See [`RpcFailure`].
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, RpcFailure> {
+        self.rpc.call(method, params).await
+    }
+
+    /// Asks it to stop, as a service manager does, and waits for its end.
+    ///
+    /// # Errors
+    /// [`ProcessError`] if it does not end in time.
+    pub async fn stop(self) -> Result<std::process::ExitStatus, ProcessError> {
+        self.process.terminate();
+        self.process.wait(STOP).await
+    }
+}
