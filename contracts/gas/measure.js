@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { root } from "../tools/artifacts.js";
 import { keep } from "../tools/compare.js";
 import { withChain } from "./chain.js";
+import { measurePaymaster } from "./paymaster.js";
 import { measureRegistry } from "./registry.js";
 
-const measurements = [measureRegistry];
+const measurements = [measureRegistry, measurePaymaster];
 
 const rows = [];
 for (const measure of measurements) rows.push(...(await withChain(measure)));
