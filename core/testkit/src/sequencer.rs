@@ -128,7 +128,7 @@ impl Shared {
         let commitment = &ledger.commit(position, events, now, defect).commitment;
         tracing::info!(
             batch_id = %commitment.batch_id, %stream, start = commitment.sequence_start, end = commitment.sequence_end,
-            ?defect, "committed"
+            defect = defect.map(tracing::field::display), "committed"
         );
         Some(commitment.clone())
     }

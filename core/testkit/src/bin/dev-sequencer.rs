@@ -7,8 +7,9 @@ use std::{
 
 use clap::Parser;
 use eyre::{WrapErr, bail, eyre};
-use serde_json::{Map, Value};
-use set_testkit::sequencer::{Faults, Load, Preload, Sequencer};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use set_testkit::sequencer::{Defect, Faults, Load, Preload, Sequencer};
 use tracing_subscriber::EnvFilter;
 
 /// A development sequencer: a test tool and a demonstration, never for production.
@@ -51,7 +52,8 @@ struct Arguments {
     /// Ends committing, not serving, after so many batches.
     #[arg(long)]
     batches: Option<u64>,
-    /// Batches that wait from the start, as STREAMSxBATCHES in streams of their own, such as 500x10.
+    /// Batches that wait from the start, as STREAMSxBATCHES in streams of their own, such as 500x10; or as
+    /// STREAMSxBATCHES:DEFECT, such as 10x500:event_count, an hour older than the rest.
     #[arg(long, value_parser = preload)]
     preload: Option<Preload>,
     /// Sets a switch, as KEY=VALUE with a JSON value; may be given several times. The keys are below.
@@ -90,7 +92,14 @@ Routes that the real sequencer does not have, without credentials:
   GET /dev/events/{batch_id}/{sequence}; GET /dev/state";
 
 fn preload(text: &str) -> Result<Preload, String> {
-    let parts = text.split_once('x').and_then(|(streams, batches)| {
+    let (size, defect) = match text.split_once(':') {
+        Some((size, defect)) => (
+            size,
+            Some(Defect::deserialize(json!(defect)).map_err(|error| error.to_string())?),
+        ),
+        None => (text, None),
+    };
+    let parts = size.split_once('x').and_then(|(streams, batches)| {
         let streams = streams.parse().ok().filter(|count| *count > 0)?;
         Some((streams, batches.parse().ok()?))
     });
@@ -98,6 +107,8 @@ fn preload(text: &str) -> Result<Preload, String> {
     Ok(Preload {
         streams,
         batches,
+        defect,
+        age: Duration::from_secs(if defect.is_some() { 3600 } else { 0 }),
         ..Preload::default()
     })
 }

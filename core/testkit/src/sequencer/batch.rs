@@ -53,15 +53,9 @@ pub(super) struct PendingEntry {
     tenant_id: String,
 }
 
-impl Batch {
-    /// The anchor as a reader sees it who is `stale` behind.
-    pub(super) fn visible_anchor(&self, stale: Duration) -> Option<Anchor> {
-        self.anchor.filter(|anchor| anchor.recorded.elapsed() >= stale)
-    }
-
-    pub(super) fn pending_entry(&self) -> PendingEntry {
-        let commitment = &self.commitment;
-        PendingEntry {
+impl From<&Commitment> for PendingEntry {
+    fn from(commitment: &Commitment) -> Self {
+        Self {
             batch_id: commitment.batch_id.to_string(),
             chain_tx_hash: None,
             committed_at: rfc3339(commitment.committed_at),
@@ -74,6 +68,13 @@ impl Batch {
             store_id: commitment.store_id.to_string(),
             tenant_id: commitment.tenant_id.to_string(),
         }
+    }
+}
+
+impl Batch {
+    /// The anchor as a reader sees it who is `stale` behind.
+    pub(super) fn visible_anchor(&self, stale: Duration) -> Option<Anchor> {
+        self.anchor.filter(|anchor| anchor.recorded.elapsed() >= stale)
     }
 
     /// How `/api/v1/ves/commitments` writes it: other names, and hex without 0x.

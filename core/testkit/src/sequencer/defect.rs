@@ -1,5 +1,7 @@
 //! What can be wrong with a commitment.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A flaw that a batch is made with. The stream's next batch chains on whatever the flawed one claims.
@@ -26,4 +28,11 @@ pub enum Defect {
     DuplicateId,
     /// Was committed an hour earlier than its predecessor, by its `committed_at`; so it is listed first.
     Backdated,
+}
+
+impl fmt::Display for Defect {
+    /// Writes the name that JSON has, such as `events_root`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use set_types::BatchId;
 use uuid::Uuid;
 
-use super::{Defect, Faults, Shared, refusal};
+use super::{Defect, Faults, Shared, batch::PendingEntry, refusal};
 
 /// `GET /dev/faults`
 pub(super) async fn faults(State(shared): State<Arc<Shared>>) -> Json<Faults> {
@@ -59,14 +59,9 @@ pub(super) async fn commit(State(shared): State<Arc<Shared>>, Json(order): Json<
     let Some(stream) = shared.ledger().streams.get(order.stream).map(|stream| stream.id) else {
         return refusal::plain(StatusCode::NOT_FOUND, format!("no stream {}", order.stream));
     };
-    let made: Vec<Value> = (0..order.batches)
+    let made: Vec<PendingEntry> = (0..order.batches)
         .filter_map(|_| shared.commit(stream, order.events, order.defect))
-        .filter_map(|commitment| {
-            let ledger = shared.ledger();
-            ledger
-                .batch(commitment.batch_id)
-                .map(|batch| json!(batch.pending_entry()))
-        })
+        .map(|commitment| (&commitment).into())
         .collect();
     Json(made).into_response()
 }

@@ -15,7 +15,7 @@ use futures::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Shared, faults::strikes, refusal};
+use super::{Shared, batch::PendingEntry, faults::strikes, refusal};
 
 const DEFAULT_LIMIT: usize = 1000;
 const LARGEST_LIMIT: usize = 5000;
@@ -56,10 +56,10 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, Query(window): Query
             faults.content_type.clone(),
         )
     };
-    let entries: Vec<_> = {
+    let entries: Vec<PendingEntry> = {
         let mut ledger = shared.ledger();
         let batches = ledger.pending(limit, stale, holes);
-        batches.into_iter().map(|batch| batch.pending_entry()).collect()
+        batches.into_iter().map(|batch| (&batch.commitment).into()).collect()
     };
     let body = match malformed {
         0 => serde_json::to_vec(&json!({ "total": entries.len(), "commitments": entries })),

@@ -329,3 +329,21 @@ async fn load_is_committed_as_time_passes() {
         .collect();
     assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
 }
+
+#[tokio::test]
+async fn http2_with_prior_knowledge_and_gzip_are_spoken() {
+    let sequencer = Sequencer::builder().start().await.unwrap();
+    sequencer.commit(sequencer.streams()[0], 1);
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .gzip(false)
+        .build()
+        .unwrap();
+    let request = client
+        .get(sequencer.url().join("v1/commitments/pending").unwrap())
+        .header("X-Api-Key", sequencer.admin_key())
+        .header("Accept-Encoding", "gzip");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+}

@@ -1,0 +1,139 @@
+//! The proxy, in front of a real chain.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use set_testkit::{Action, Anvil, RpcProxy, Rule};
+
+struct Rig {
+    chain: Anvil,
+    proxy: RpcProxy,
+    client: Client,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let chain = Anvil::builder().no_mining().spawn().await.unwrap();
+        let proxy = RpcProxy::start(chain.url().clone()).await.unwrap();
+        Self {
+            chain,
+            proxy,
+            client: Client::new(),
+        }
+    }
+
+    async fn send(&self, body: &Value) -> reqwest::Result<Response> {
+        self.client.post(self.proxy.url()).json(body).send().await
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Value {
+        self.send(&request(1, method, params))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+}
+
+fn request(id: u32, method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+#[tokio::test]
+async fn calls_and_batches_pass_unchanged() {
+    let rig = Rig::new().await;
+    assert_eq!(rig.call("eth_chainId", json!([])).await["result"], "0x509db21");
+    assert_eq!(rig.call("eth_nonsense", json!([])).await["error"]["code"], -32601);
+    let batch = json!([
+        request(7, "eth_chainId", json!([])),
+        request(8, "eth_blockNumber", json!([]))
+    ]);
+    let answers: Value = rig.send(&batch).await.unwrap().json().await.unwrap();
+    assert_eq!((&answers[0]["id"], &answers[1]["id"]), (&json!(7), &json!(8)));
+    assert_eq!(answers[1]["result"], "0x0");
+    assert_eq!(rig.proxy.calls("eth_chainId"), 2);
+}
+
+#[tokio::test]
+async fn a_rule_strikes_its_method_as_often_as_it_says() {
+    let rig = Rig::new().await;
+    let error = Action::Error {
+        code: -32000,
+        message: "already known".into(),
+    };
+    rig.proxy.inject(Rule::on(["eth_chainId"], error).times(1));
+    rig.proxy
+        .inject(Rule::on(["eth_blockNumber"], Action::Answer(json!("0x99"))));
+    let batch = json!([
+        request(7, "eth_chainId", json!([])),
+        request(8, "eth_blockNumber", json!([])),
+        request(9, "eth_chainId", json!([]))
+    ]);
+    let answers: Value = rig.send(&batch).await.unwrap().json().await.unwrap();
+    assert_eq!(
+        answers[0]["error"],
+        json!({ "code": -32000, "message": "already known" })
+    );
+    assert_eq!(answers[1]["result"], "0x99");
+    assert_eq!(answers[2]["result"], "0x509db21");
+    rig.proxy.heal();
+    assert_eq!(rig.call("eth_blockNumber", json!([])).await["result"], "0x0");
+}
+
+#[tokio::test]
+async fn connections_break_before_or_after_the_node_acted() {
+    let rig = Rig::new().await;
+    let mine = request(1, "evm_mine", json!([]));
+    rig.proxy.inject(Rule::on(["evm_mine"], Action::Drop).times(1));
+    assert!(rig.send(&mine).await.is_err());
+    assert_eq!(rig.chain.block_number().await.unwrap(), 0);
+    rig.proxy.inject(Rule::on(["evm_mine"], Action::Lose).times(1));
+    assert!(rig.send(&mine).await.is_err());
+    assert_eq!(rig.chain.block_number().await.unwrap(), 1);
+    rig.proxy.inject(Rule::every(Action::Status(502)).times(1));
+    assert_eq!(rig.send(&mine).await.unwrap().status(), 502);
+    assert_eq!(rig.chain.block_number().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_delay_outlasts_the_caller_but_the_node_acted() {
+    let rig = Rig::new().await;
+    rig.proxy
+        .inject(Rule::on(["evm_mine"], Action::Delay(Duration::from_secs(60))));
+    let mine = request(1, "evm_mine", json!([]));
+    let call = rig
+        .client
+        .post(rig.proxy.url())
+        .json(&mine)
+        .timeout(Duration::from_millis(500));
+    assert!(call.send().await.unwrap_err().is_timeout());
+    assert_eq!(rig.chain.block_number().await.unwrap(), 1);
+    rig.proxy.heal();
+    rig.proxy
+        .inject(Rule::on(["eth_chainId"], Action::Delay(Duration::from_millis(80))));
+    let asked = Instant::now();
+    rig.call("eth_chainId", json!([])).await;
+    assert!(asked.elapsed() >= Duration::from_millis(80));
+}
+
+#[tokio::test]
+async fn a_pinned_tag_is_where_the_test_says() {
+    let rig = Rig::new().await;
+    rig.chain.mine(9).await.unwrap();
+    rig.proxy.inject(Rule::pin("safe", 4));
+    let number = async |tag| rig.call("eth_getBlockByNumber", json!([tag, false])).await["result"]["number"].clone();
+    assert_eq!(number("safe").await, "0x4");
+    assert_eq!(number("latest").await, "0x9");
+}
+
+#[tokio::test]
+async fn a_node_that_died_comes_back_on_the_same_port() {
+    let mut rig = Rig::new().await;
+    rig.call("eth_chainId", json!([])).await;
+    rig.proxy.go_down().await;
+    assert!(rig.send(&request(1, "eth_chainId", json!([]))).await.is_err());
+    rig.proxy.come_back().await.unwrap();
+    assert_eq!(rig.call("eth_chainId", json!([])).await["result"], "0x509db21");
+}
