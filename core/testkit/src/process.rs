@@ -7,7 +7,7 @@ use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -322,8 +322,15 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Waits until the system has taken the process away, a few milliseconds: were this process to end
+    /// first, nobody might.
     fn drop(&mut self) {
         self.kill();
+        let output = self.shared.output();
+        let _ = self
+            .shared
+            .reaped
+            .wait_timeout_while(output, Duration::from_secs(5), |output| !output.reaped);
     }
 }
 
@@ -351,6 +358,8 @@ impl Output {
 #[derive(Debug)]
 struct Shared {
     output: Mutex<Output>,
+    /// Announces that the process was reaped.
+    reaped: Condvar,
     changed: watch::Sender<()>,
 }
 
@@ -358,6 +367,7 @@ impl Shared {
     fn new() -> Self {
         Self {
             output: Mutex::default(),
+            reaped: Condvar::new(),
             changed: watch::Sender::new(()),
         }
     }
@@ -392,6 +402,7 @@ impl Shared {
             output.reaped = true;
             child.wait().unwrap_or_else(|_| ExitStatus::from_raw(-1))
         };
+        self.reaped.notify_all();
         for reader in readers {
             let _ = reader.join();
         }
