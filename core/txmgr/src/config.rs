@@ -3,8 +3,8 @@
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use set_chain::{ChainView, SettlementTag};
-use set_types::CallLimits;
+use set_chain::{ChainView, Head, SettlementTag};
+use set_types::{CallLimits, FeeContext};
 
 use crate::Wei;
 
@@ -175,11 +175,24 @@ impl TxConfig {
             calls: u32::try_from(self.max_in_flight).unwrap_or(u32::MAX),
         }
     }
+
+    /// What a transaction would cost per gas now, for policies; `None` until the chain was seen.
+    pub fn fee_context(&self, view: &ChainView) -> Option<FeeContext> {
+        view.latest.map(|head| FeeContext {
+            base_fee: head.next_base_fee,
+            tip: self.tip(&head),
+        })
+    }
+
+    /// The tip of a new transaction, in wei per gas.
+    pub(crate) fn tip(&self, head: &Head) -> u128 {
+        head.suggested_tip.max(self.min_tip.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use set_chain::{BlockRef, Head};
+    use set_chain::BlockRef;
 
     use super::*;
 

@@ -17,7 +17,7 @@ impl FeeTerms {
     /// What a new transaction offers now: the tip that the node suggests, and room for the base fee to
     /// double. `None` where even the next block asks more than `max_fee`.
     pub(crate) fn fresh(head: &Head, config: &TxConfig) -> Option<Self> {
-        let tip = head.suggested_tip.max(config.min_tip.0);
+        let tip = config.tip(head);
         let needed = head.next_base_fee.saturating_add(tip);
         let max_fee = config.max_fee.0;
         (needed <= max_fee).then(|| Self {

@@ -8,7 +8,7 @@ use super::Coordinator;
 use crate::{
     AlarmKind, TxEvent, Wei,
     fees::FeeTerms,
-    slot::Progress,
+    slot::{Progress, Slot},
     sweep::{Answer, Inclusion, Question, Sighting},
 };
 
@@ -94,6 +94,12 @@ impl Coordinator {
         self.mark_first_in_line(answer.account_nonce);
         self.check_balance(answer.balance);
         self.check_stuck();
+        if !self.ledger.slots().values().any(Slot::is_open) {
+            // Whatever hindered sending, there is nothing left that it hinders.
+            self.clear_refusals();
+            self.alarms.clear(AlarmKind::FeeCeiling);
+            self.alarms.clear(AlarmKind::Signer);
+        }
     }
 
     fn on_included(&mut self, nonce: u64, inclusion: Inclusion) {

@@ -222,7 +222,7 @@ mod tests {
     fn nothing_shows_the_key() {
         let key = LocalKey::from_hex(KEY).unwrap();
         let shown = format!("{key:?} {key:#?}");
-        assert!(shown.contains("0xf39F"), "{shown}");
+        assert!(shown.contains("0xf39f"), "{shown}");
         let config = SignerConfig::Env {
             variable: "KEY_VARIABLE".into(),
         };

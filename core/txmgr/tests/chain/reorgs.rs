@@ -1,0 +1,89 @@
+//! Blocks that go away again.
+
+use alloy_primitives::U256;
+use set_testkit::Anvil;
+use set_txmgr::{Journal, TxEvent};
+
+use crate::fixture::{Account, empty_pool, foreign_transfer, impatient, patient, received};
+
+#[tokio::test]
+async fn a_reorg_is_repaired_with_the_same_bytes() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
+    let (_, first) = account.send(1).await;
+    let (_, second) = account.send(1).await;
+    anvil.mine(1).await.unwrap();
+    account.included().await;
+    account.included().await;
+    anvil.mine(2).await.unwrap();
+    account.account_nonce(2).await;
+
+    anvil.reorg(3).await.unwrap();
+    for expected in [first, second] {
+        match account.event().await {
+            TxEvent::Reorged { hash, .. } => assert_eq!(hash, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    account.status(|status| status.in_flight.len() == 2).await;
+    anvil.set_block_time(1).await.unwrap();
+    assert_eq!(account.included().await.1, first);
+    assert_eq!(account.included().await.1, second);
+    assert_eq!(received(&anvil).await, U256::from(2));
+}
+
+#[tokio::test]
+async fn a_chain_that_shrinks_and_grows_differently_is_a_reorg() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
+    let (_, hash) = account.send(1).await;
+    let snapshot = anvil.snapshot().await.unwrap();
+    anvil.mine(2).await.unwrap();
+    account.included().await;
+    anvil.revert(snapshot).await.unwrap();
+    empty_pool(&anvil).await;
+    anvil.set_block_time(1).await.unwrap();
+    match account.event().await {
+        TxEvent::Reorged { hash: reorged, .. } => assert_eq!(reorged, hash),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(account.included().await.1, hash);
+    assert_eq!(received(&anvil).await, U256::from(1));
+}
+
+#[tokio::test]
+async fn a_gap_that_a_reorg_opens_is_filled() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), impatient(), Journal::in_memory());
+    account.send(1).await;
+    let (second, _) = account.send(1).await;
+    empty_pool(&anvil).await;
+    // Somebody else takes the first nonce, and the chain takes that back.
+    foreign_transfer(&anvil, 0).await;
+    anvil.mine(1).await.unwrap();
+    account.account_nonce(1).await;
+    anvil.mine(1).await.unwrap();
+    loop {
+        match account.event().await {
+            TxEvent::Superseded { nonce, .. } => {
+                assert_eq!(nonce, 0);
+                break;
+            }
+            TxEvent::Sent { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    anvil.reorg(2).await.unwrap();
+    anvil.set_block_time(1).await.unwrap();
+    loop {
+        match account.event().await {
+            TxEvent::Included { nonce, .. } => {
+                assert_eq!(nonce, second);
+                break;
+            }
+            TxEvent::Sent { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(received(&anvil).await, U256::from(1));
+}

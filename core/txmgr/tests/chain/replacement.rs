@@ -1,0 +1,105 @@
+//! Transactions that no block takes.
+
+use alloy_primitives::U256;
+use set_testkit::Anvil;
+use set_txmgr::{AlarmKind, Journal, TxConfig, TxEvent, Wei};
+
+use crate::fixture::{Account, empty_pool, impatient, patient, received};
+
+#[tokio::test]
+async fn a_transaction_below_the_base_fee_is_replaced() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), impatient(), Journal::in_memory());
+    let (nonce, first) = account.send(1).await;
+    anvil.set_next_base_fee(20_000_000_000).await.unwrap();
+    anvil.mine(1).await.unwrap();
+    let replacement = loop {
+        match account.event().await {
+            TxEvent::Sent { nonce: again, hash, .. } => {
+                assert_eq!(again, nonce);
+                assert_ne!(hash, first);
+                let status = account.manager.status();
+                if status.in_flight[0].fee_cap > Some(Wei::gwei(20)) {
+                    break hash;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    anvil.mine(1).await.unwrap();
+    let (_, hash, _) = account.included().await;
+    assert_eq!(hash, replacement);
+    assert_eq!(received(&anvil).await, U256::from(1));
+}
+
+#[tokio::test]
+async fn at_the_ceiling_the_same_bytes_go_out_again() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let config = TxConfig {
+        fee_ceiling_multiplier: 2,
+        fee_ceiling_threshold: Wei(0),
+        // The first replacement fits below it, a second does not.
+        max_fee: Wei::gwei(4),
+        ..impatient()
+    };
+    let mut account = Account::start(&anvil, anvil.url(), config, Journal::in_memory());
+    account.send(1).await;
+    account.alarm(AlarmKind::FeeCeiling, true).await;
+    let mut newest = None;
+    while !account.is_silent() {
+        match account.event().await {
+            TxEvent::Sent { hash, .. } => newest = Some(hash),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Even out of the pool, it comes back as it was.
+    empty_pool(&anvil).await;
+    anvil.set_block_time(1).await.unwrap();
+    let (_, hash, _) = account.included().await;
+    assert_eq!(Some(hash), newest);
+}
+
+#[tokio::test]
+async fn a_transaction_that_the_pool_lost_comes_back() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), impatient(), Journal::in_memory());
+    account.send(1).await;
+    account.send(1).await;
+    empty_pool(&anvil).await;
+    anvil.set_block_time(1).await.unwrap();
+    let mut included = 0;
+    while included < 2 {
+        match account.event().await {
+            TxEvent::Included { nonce, .. } => {
+                assert_eq!(nonce, included);
+                included += 1;
+            }
+            TxEvent::Sent { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(received(&anvil).await, U256::from(2));
+}
+
+#[tokio::test]
+async fn an_empty_account_waits_with_an_alarm_and_goes_on_after_a_top_up() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
+    let address = account.manager.address();
+    anvil.set_balance(address, U256::ZERO).await.unwrap();
+    anvil.mine(1).await.unwrap();
+    account.alarm(AlarmKind::LowBalance, true).await;
+    account.manager.submit(crate::fixture::transfer(1)).await.unwrap();
+    account.alarm(AlarmKind::InsufficientFunds, true).await;
+    assert!(account.is_silent());
+
+    anvil
+        .set_balance(address, U256::from(10).pow(U256::from(19)))
+        .await
+        .unwrap();
+    assert!(matches!(account.event().await, TxEvent::Sent { nonce: 0, .. }));
+    account.alarm(AlarmKind::InsufficientFunds, false).await;
+    anvil.mine(1).await.unwrap();
+    account.included().await;
+    account.alarm(AlarmKind::LowBalance, false).await;
+}

@@ -1,0 +1,97 @@
+//! A program that is killed and started again.
+
+use std::path::Path;
+
+use alloy_primitives::U256;
+use set_testkit::Anvil;
+use set_txmgr::{CallId, Journal, TxEvent};
+
+use crate::fixture::{Account, empty_pool, foreign_transfer, key, patient, received};
+
+/// The journal is free once the killed coordinator is gone.
+async fn open(dir: &Path, anvil: &Anvil) -> Journal {
+    loop {
+        match Journal::open(dir, anvil.chain_id(), key().address()) {
+            Err(set_txmgr::JournalError::InUse(_)) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+async fn included_as(account: &mut Account, expected: CallId) -> alloy_primitives::B256 {
+    match account.event().await {
+        TxEvent::Included { id, hash, .. } => {
+            assert_eq!(id, expected);
+            hash
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_goes_out_again_before_anything_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), open(dir.path(), &anvil).await);
+    let (_, first) = account.send(1).await;
+    let (_, second) = account.send(1).await;
+    drop(account);
+    empty_pool(&anvil).await;
+
+    let mut account = Account::start(&anvil, anvil.url(), patient(), open(dir.path(), &anvil).await);
+    assert_eq!(account.send(1).await.0, 2);
+    anvil.mine(1).await.unwrap();
+    assert_eq!(included_as(&mut account, CallId::Recovered(0)).await, first);
+    assert_eq!(included_as(&mut account, CallId::Recovered(1)).await, second);
+    included_as(&mut account, CallId::Submitted(0)).await;
+    assert_eq!(received(&anvil).await, U256::from(3));
+}
+
+#[tokio::test]
+async fn what_was_included_meanwhile_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), open(dir.path(), &anvil).await);
+    let (_, hash) = account.send(1).await;
+    drop(account);
+    anvil.mine(5).await.unwrap();
+
+    let mut account = Account::start(&anvil, anvil.url(), patient(), open(dir.path(), &anvil).await);
+    assert_eq!(included_as(&mut account, CallId::Recovered(0)).await, hash);
+    assert_eq!(account.send(1).await.0, 1);
+}
+
+#[tokio::test]
+async fn without_its_journal_what_lies_in_the_pool_is_outbid() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
+    account.send(1).await;
+    drop(account);
+
+    let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
+    let (nonce, hash) = account.send(10).await;
+    assert_eq!(nonce, 0);
+    anvil.mine(1).await.unwrap();
+    assert_eq!(included_as(&mut account, CallId::Submitted(0)).await, hash);
+    assert_eq!(received(&anvil).await, U256::from(10));
+}
+
+#[tokio::test]
+async fn a_nonce_that_somebody_else_used_gives_the_call_back() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
+    account.send(1).await;
+    empty_pool(&anvil).await;
+    foreign_transfer(&anvil, 0).await;
+    anvil.mine(1).await.unwrap();
+    account.account_nonce(1).await;
+    // One head is not proof enough.
+    assert!(account.is_silent());
+    anvil.mine(1).await.unwrap();
+    match account.event().await {
+        TxEvent::Superseded { id, nonce } => assert_eq!((id, nonce), (CallId::Submitted(0), 0)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(account.manager.room(), 8);
+    assert_eq!(account.send(1).await.0, 1);
+}
