@@ -69,21 +69,21 @@ impl Index {
     /// # Errors
     /// [`StoreError`] where the store cannot be written.
     pub(crate) async fn bind(&self, scope: B256) -> Result<bool, StoreError> {
-        let known = self.query(|reader| reader.scope()).await?;
-        if known == Some(scope) {
-            return Ok(false);
+        let known = self.scope().await?;
+        if known != Some(scope) {
+            self.store
+                .write(move |transaction| {
+                    if known.is_some() {
+                        forget(transaction)?;
+                    }
+                    transaction.open_table(SCOPES)?.insert(SCOPE, &scope.0)?;
+                    Ok(())
+                })
+                .await?;
         }
-        self.store
-            .write(move |transaction| {
-                if known.is_some() {
-                    forget(transaction)?;
-                }
-                transaction.open_table(SCOPES)?.insert(SCOPE, &scope.0)?;
-                Ok(())
-            })
-            .await?;
+        self.set_bound();
         self.show_progress().await?;
-        Ok(known.is_some())
+        Ok(known.is_some_and(|known| known != scope))
     }
 
     /// Records that the source knows these anchors. Kept through reorgs, since a report cannot be undone;

@@ -31,6 +31,51 @@ pub const MAX_PLUGIN_KEY: usize = 512;
 /// Largest value that a plugin may keep, in bytes.
 pub const MAX_PLUGIN_VALUE: usize = 1 << 20;
 
+/// What kind of fault keeps a commitment back. All but [`QuarantineCause::Refused`] are looked for anew
+/// after a restart, at no cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuarantineCause {
+    /// It cannot be read, or the registry would refuse its shape on any head.
+    Malformed,
+    /// The source lists it with another content than before.
+    Changed,
+    /// Its previous state root is not the state root of its stream's head.
+    Discontinuous,
+    /// The chain is past its range and does not hold it.
+    Absent,
+    /// The chain holds its id with other content.
+    Conflict,
+    /// Its state root is not what VES v1 gives.
+    StateRoot,
+    /// The source's own inclusion proof does not lead to its events root.
+    EventsRoot,
+    /// The submitter cannot express it.
+    Excluded,
+    /// It was sent again and again, and never continued the head.
+    OutOfOrder,
+    /// The contract refused it in a transaction. Trying again costs gas, so a restart does not.
+    Refused,
+}
+
+impl QuarantineCause {
+    /// The cause as metrics and JSON name it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Changed => "changed",
+            Self::Discontinuous => "discontinuous",
+            Self::Absent => "absent",
+            Self::Conflict => "conflict",
+            Self::StateRoot => "state_root",
+            Self::EventsRoot => "events_root",
+            Self::Excluded => "excluded",
+            Self::OutOfOrder => "out_of_order",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// A commitment that is kept back until somebody decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantineEntry {
@@ -38,6 +83,8 @@ pub struct QuarantineEntry {
     pub batch_id: BatchId,
     /// Its stream, where it can be read; the stream waits.
     pub stream: Option<StreamId>,
+    /// What kind of fault it is.
+    pub cause: QuarantineCause,
     /// What is wrong, in terms of what can be changed.
     pub reason: String,
     /// Since when.
@@ -241,6 +288,7 @@ mod tests {
         QuarantineEntry {
             batch_id: B256::repeat_byte(byte).into(),
             stream: None,
+            cause: QuarantineCause::Refused,
             reason: reason.to_owned(),
             since: Timestamp::UNIX_EPOCH,
             commitment: None,

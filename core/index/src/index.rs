@@ -1,6 +1,13 @@
 //! The index: opening it, and every query.
 
-use std::{ops::Bound, path::Path, sync::Arc};
+use std::{
+    ops::Bound,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use alloy_primitives::B256;
 use redb::{ReadTransaction, ReadableTableMetadata, TableError};
@@ -58,10 +65,16 @@ impl Synced {
 ///
 /// Nothing in it is needed for correctness: it is deleted and rebuilt from the chain at any time.
 /// Queries cost the logarithm of what is indexed and run on threads that may block.
+///
+/// A file from an earlier run may be of another chain or another registry. It answers nothing until a
+/// [`Follower`](crate::Follower) has seen that it is of what it follows, which is the first thing it does
+/// and needs no node.
 #[derive(Debug, Clone)]
 pub struct Index {
     pub(crate) store: Store,
     synced: Arc<watch::Sender<Synced>>,
+    /// Whether it is known what the file is of.
+    bound: Arc<AtomicBool>,
 }
 
 impl Index {
@@ -80,8 +93,12 @@ impl Index {
             .map_err(|_| StoreError::Stopped)??;
         let index = Self {
             store,
-            synced: Arc::new(watch::Sender::default()),
+            synced: Arc::default(),
+            bound: Arc::default(),
         };
+        if index.scope().await?.is_none() {
+            index.set_bound();
+        }
         index.show_progress().await?;
         Ok(index)
     }
@@ -229,7 +246,28 @@ impl Index {
         &self,
         query: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.store.read(move |transaction| query(&Reader { transaction })).await
+        let bound = self.bound.load(Ordering::Acquire);
+        self.store
+            .read(move |transaction| query(&Reader { transaction, bound }))
+            .await
+    }
+
+    /// What the file is of; see [`Index::bind`].
+    pub(crate) async fn scope(&self) -> Result<Option<B256>, StoreError> {
+        self.store
+            .read(|transaction| {
+                let reader = Reader {
+                    transaction,
+                    bound: true,
+                };
+                reader.scope()
+            })
+            .await
+    }
+
+    /// From now on the index answers.
+    pub(crate) fn set_bound(&self) {
+        self.bound.store(true, Ordering::Release);
     }
 
     /// Brings [`Index::synced`] up to what the store says.
@@ -270,14 +308,19 @@ pub struct Counts {
 /// One snapshot.
 pub(crate) struct Reader<'a> {
     transaction: &'a ReadTransaction,
+    /// While false, the index is as if it were empty.
+    bound: bool,
 }
 
 impl Reader<'_> {
-    /// A table, or `None` where nothing was ever written to it.
+    /// A table, or `None` where nothing was ever written to it, or may be read from it yet.
     fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
         &self,
         definition: redb::TableDefinition<'_, K, V>,
     ) -> Result<Option<redb::ReadOnlyTable<K, V>>, StoreError> {
+        if !self.bound {
+            return Ok(None);
+        }
         match self.transaction.open_table(definition) {
             Ok(table) => Ok(Some(table)),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
@@ -347,8 +390,7 @@ impl Reader<'_> {
         }))
     }
 
-    /// What the index is of; see [`Index::bind`].
-    pub(crate) fn scope(&self) -> Result<Option<B256>, StoreError> {
+    fn scope(&self) -> Result<Option<B256>, StoreError> {
         let Some(table) = self.table(SCOPES)? else {
             return Ok(None);
         };

@@ -22,7 +22,7 @@ mod tables;
 pub use anchored::{Anchored, ChainPosition, Entry, StreamPosition, StreamSummary};
 pub use apply::Step;
 pub use decoder::LogDecoder;
-pub use durable::{Durable, MAX_PLUGIN_KEY, MAX_PLUGIN_VALUE, QuarantineEntry, ReportConflict};
+pub use durable::{Durable, MAX_PLUGIN_KEY, MAX_PLUGIN_VALUE, QuarantineCause, QuarantineEntry, ReportConflict};
 pub use error::StoreError;
 pub use follower::{Follower, FollowerOptions};
 pub use index::{Counts, Index, Synced};

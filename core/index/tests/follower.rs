@@ -1,0 +1,423 @@
+//! The follower on a real chain with the real registry, through reorgs, refusals and another chain.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    network::{ReceiptResponse, TransactionBuilder},
+    providers::Provider,
+    rpc::types::TransactionRequest,
+};
+use alloy_primitives::{Address, B256, keccak256};
+use alloy_sol_types::{SolCall, SolEvent};
+use set_chain::{ChainView, EndpointConfig, L2Provider, SettlementTag, bindings::SetRegistry, track};
+use set_index::{Anchored, Counts, Follower, FollowerOptions, Index, LogDecoder};
+use set_testkit::{Action, Anvil, Contracts, RpcProxy, Rule, anvil::DEVNET_CHAIN_ID, deploy};
+use set_types::{BatchId, CommittedLog, DecodeRequest, DecodeResponse, LogFilter, StreamId, StreamOpened};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+
+/// Far above what any step takes; only a hang reaches it.
+const HANG: Duration = Duration::from_secs(60);
+
+/// Reads the registry's two events; what a submitter does, without a plugin around it.
+struct RegistryLogs(Address);
+
+impl LogDecoder for RegistryLogs {
+    async fn log_filter(&self) -> Result<LogFilter, String> {
+        let topics = vec![
+            SetRegistry::BatchCommitted::SIGNATURE_HASH,
+            SetRegistry::StreamOpened::SIGNATURE_HASH,
+        ];
+        Ok(LogFilter {
+            addresses: vec![self.0],
+            topics,
+            from_block: None,
+        })
+    }
+
+    async fn decode(&self, request: DecodeRequest) -> Result<DecodeResponse, String> {
+        let mut response = DecodeResponse::default();
+        for (position, log) in request.logs.iter().enumerate() {
+            if let Ok(event) = SetRegistry::BatchCommitted::decode_raw_log(log.topics.iter().copied(), &log.data) {
+                response.committed.push(CommittedLog {
+                    log: position,
+                    batch_id: event.batchId.into(),
+                    stream_key: event.tenantStoreKey,
+                    events_root: event.eventsRoot,
+                    new_state_root: event.newStateRoot,
+                    sequence_start: event.sequenceStart,
+                    sequence_end: event.sequenceEnd,
+                    event_count: event.eventCount,
+                });
+                continue;
+            }
+            let event = SetRegistry::StreamOpened::decode_raw_log(log.topics.iter().copied(), &log.data)
+                .map_err(|error| error.to_string())?;
+            let stream = StreamId {
+                tenant_id: event.tenantId.into(),
+                store_id: event.storeId.into(),
+            };
+            response.opened.push(StreamOpened {
+                log: position,
+                stream_key: event.tenantStoreKey,
+                stream,
+            });
+        }
+        Ok(response)
+    }
+}
+
+/// A chain with a registry on it.
+struct Chain {
+    anvil: Anvil,
+    contracts: Contracts,
+}
+
+impl Chain {
+    async fn start() -> Self {
+        let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+        let contracts = deploy(&anvil, Anvil::account(1).address()).await.unwrap();
+        Self { anvil, contracts }
+    }
+
+    /// Commits a stream's next batch of three events in a block of its own. `number` counts from 0.
+    async fn commit(&self, stream: StreamId, number: u64, fork: &str) -> Committed {
+        let name = |what: &str, number: u64| keccak256(format!("{what} {fork} {number} {stream}"));
+        let call = SetRegistry::commitBatchCall {
+            batchId: name("batch", number),
+            tenantId: stream.tenant_id.to_b256(),
+            storeId: stream.store_id.to_b256(),
+            eventsRoot: name("events", number),
+            prevStateRoot: if number == 0 {
+                B256::ZERO
+            } else {
+                state(stream, number - 1)
+            },
+            newStateRoot: state(stream, number),
+            sequenceStart: 3 * number + 1,
+            sequenceEnd: 3 * number + 3,
+            eventCount: 3,
+        };
+        let request = TransactionRequest::default()
+            .with_from(Anvil::account(1).address())
+            .with_to(self.contracts.registry)
+            .with_gas_limit(500_000)
+            .with_input(call.abi_encode());
+        let provider = self.anvil.provider();
+        let tx_hash = *provider.send_transaction(request.into()).await.unwrap().tx_hash();
+        self.anvil.mine(1).await.unwrap();
+        let receipt = provider.get_transaction_receipt(tx_hash).await.unwrap().unwrap();
+        assert!(receipt.status());
+        Committed {
+            batch_id: call.batchId.into(),
+            tx_hash,
+            block_hash: receipt.block_hash().unwrap(),
+        }
+    }
+
+    async fn head(&self) -> B256 {
+        let block = self
+            .anvil
+            .provider()
+            .get_block_by_number(BlockNumberOrTag::Latest)
+            .await
+            .unwrap();
+        block.unwrap().header.hash
+    }
+}
+
+/// The same on every fork, so that a stream continues whatever became of its earlier batches.
+fn state(stream: StreamId, number: u64) -> B256 {
+    keccak256(format!("state {number} {stream}"))
+}
+
+struct Committed {
+    batch_id: BatchId,
+    tx_hash: B256,
+    block_hash: B256,
+}
+
+fn stream(number: u8) -> StreamId {
+    StreamId {
+        tenant_id: B256::repeat_byte(number).into(),
+        store_id: B256::repeat_byte(0x50).into(),
+    }
+}
+
+/// An index that is being followed.
+struct Followed {
+    index: Index,
+    heads: watch::Receiver<Arc<ChainView>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Followed {
+    async fn start(provider: L2Provider, contracts: Contracts, path: Option<&Path>, max_range: u64) -> Self {
+        let index = Index::open(path).await.unwrap();
+        let (heads, tracking) = track(provider.clone(), DEVNET_CHAIN_ID, Duration::from_millis(20));
+        let options = FollowerOptions {
+            chain_id: DEVNET_CHAIN_ID,
+            from_block: contracts.block,
+            max_range,
+        };
+        let decoder = RegistryLogs(contracts.registry);
+        let follower = Follower::new(provider, decoder, index.clone(), heads.clone(), options);
+        let tasks = vec![
+            tokio::spawn(tracking),
+            tokio::spawn(follower.run(std::future::pending())),
+        ];
+        Self { index, heads, tasks }
+    }
+
+    /// Returns once the index is at the block with this hash.
+    async fn reach(&self, hash: B256) {
+        let mut synced = self.index.synced();
+        let reached =
+            synced.wait_for(|synced| synced.is_caught_up() && synced.block.is_some_and(|block| block.hash == hash));
+        let waited = timeout(HANG, reached).await.map(|reached| drop(reached.unwrap()));
+        assert!(waited.is_ok(), "the index stays at {:?}", self.index.synced().borrow());
+    }
+
+    async fn holds(&self, committed: &Committed) -> Option<Anchored> {
+        let anchored = self.index.get(committed.batch_id).await.unwrap()?;
+        assert_eq!(anchored.tx_hash, committed.tx_hash);
+        assert_eq!(anchored.block.hash, committed.block_hash);
+        assert!(anchored.block.timestamp > 1_600_000_000);
+        Some(anchored)
+    }
+
+    async fn stop(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+fn connect(proxy: &RpcProxy) -> L2Provider {
+    let (timeout, poll_interval) = (Duration::from_secs(10), Duration::from_millis(20));
+    set_chain::connect(&EndpointConfig {
+        rpc_url: proxy.url(),
+        timeout,
+        poll_interval,
+    })
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_chain_holds_is_followed_and_survives_a_restart() {
+    let chain = Chain::start().await;
+    let (one, two) = (stream(1), stream(2));
+    let first = chain.commit(one, 0, "").await;
+    let second = chain.commit(two, 0, "").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.redb");
+
+    let followed = Followed::start(chain.anvil.provider().clone(), chain.contracts, Some(&path), 1_000).await;
+    followed.reach(chain.head().await).await;
+    let anchored = followed.holds(&first).await.unwrap();
+    assert_eq!((anchored.stream, anchored.stream_key), (Some(one), one.key()));
+    assert_eq!(
+        (anchored.sequence_start, anchored.sequence_end, anchored.event_count),
+        (1, 3, 3)
+    );
+    assert_eq!(anchored.new_state_root, state(one, 0));
+    followed.holds(&second).await.unwrap();
+
+    let third = chain.commit(one, 1, "").await;
+    followed.reach(chain.head().await).await;
+    followed.holds(&third).await.unwrap();
+    assert!(followed.index.synced().borrow().is_caught_up());
+    followed.stop().await;
+
+    let fourth = chain.commit(two, 1, "").await;
+    let followed = Followed::start(chain.anvil.provider().clone(), chain.contracts, Some(&path), 1_000).await;
+    followed.reach(chain.head().await).await;
+    assert_eq!(followed.holds(&first).await, Some(anchored));
+    let summary = followed.index.stream(two.key()).await.unwrap().unwrap();
+    assert_eq!((summary.commitments, summary.head.batch_id), (2, fourth.batch_id));
+    assert_eq!(
+        followed.index.counts().await.unwrap(),
+        Counts {
+            commitments: 4,
+            streams: 2
+        }
+    );
+    followed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reorg_takes_back_what_it_undid_and_nothing_else() {
+    let chain = Chain::start().await;
+    let (one, two) = (stream(1), stream(2));
+    let kept = chain.commit(one, 0, "").await;
+    let followed = Followed::start(chain.anvil.provider().clone(), chain.contracts, None, 1_000).await;
+    let undone = [chain.commit(one, 1, "old").await, chain.commit(two, 0, "old").await];
+    followed.reach(chain.head().await).await;
+    for committed in &undone {
+        followed.holds(committed).await.unwrap();
+    }
+
+    chain.anvil.reorg(2).await.unwrap();
+    followed.reach(chain.head().await).await;
+    followed.holds(&kept).await.unwrap();
+    for committed in &undone {
+        assert!(followed.holds(committed).await.is_none());
+    }
+    let summary = followed.index.stream(one.key()).await.unwrap().unwrap();
+    assert_eq!((summary.commitments, summary.head.batch_id), (1, kept.batch_id));
+    assert_eq!(followed.index.stream(two.key()).await.unwrap(), None);
+
+    let anew = [chain.commit(one, 1, "new").await, chain.commit(two, 0, "new").await];
+    followed.reach(chain.head().await).await;
+    for committed in &anew {
+        followed.holds(committed).await.unwrap();
+    }
+
+    // Back to a shorter chain, as after a revert to a snapshot.
+    let snapshot = chain.anvil.snapshot().await.unwrap();
+    let shortly = chain.commit(one, 2, "short").await;
+    followed.reach(chain.head().await).await;
+    followed.holds(&shortly).await.unwrap();
+    assert!(chain.anvil.revert(snapshot).await.unwrap());
+    followed.reach(chain.head().await).await;
+    assert!(followed.holds(&shortly).await.is_none());
+    assert_eq!(
+        followed.index.counts().await.unwrap(),
+        Counts {
+            commitments: 3,
+            streams: 2
+        }
+    );
+    followed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_limits_ranges_or_fails_is_followed_all_the_same() {
+    let chain = Chain::start().await;
+    let one = stream(1);
+    let mut committed = vec![];
+    for number in 0..3 {
+        committed.push(chain.commit(one, number, "").await);
+        chain.anvil.mine(40).await.unwrap();
+    }
+    let proxy = RpcProxy::start(chain.anvil.url().clone()).await.unwrap();
+    // More than seven blocks at once become a question that the node refuses.
+    proxy.inject(Rule::on(
+        ["eth_getLogs"],
+        Action::Ask(Arc::new(|params| {
+            let block = |key: &str| {
+                let digits = params[0][key].as_str().unwrap().trim_start_matches("0x");
+                u64::from_str_radix(digits, 16).unwrap()
+            };
+            if block("toBlock") - block("fromBlock") >= 7 {
+                *params = serde_json::json!(["too many blocks"]);
+            }
+        })),
+    ));
+    proxy.inject(Rule::on(["eth_getBlockByNumber"], Action::Drop).times(2));
+    let followed = Followed::start(connect(&proxy), chain.contracts, None, 1_000).await;
+    followed.reach(chain.head().await).await;
+    for committed in &committed {
+        followed.holds(committed).await.unwrap();
+    }
+    let asked = proxy.calls("eth_getLogs");
+    assert!((120 / 7..120).contains(&asked), "{asked} questions for 120 blocks");
+
+    // What hinders is shown while it lasts, and gone afterwards.
+    let refusal = Action::Error {
+        code: -32_000,
+        message: "history is pruned".to_owned(),
+    };
+    proxy.heal();
+    proxy.inject(Rule::on(["eth_getLogs"], refusal));
+    let late = chain.commit(one, 3, "").await;
+    let mut synced = followed.index.synced();
+    let hindered = synced.wait_for(|synced| {
+        synced
+            .error
+            .as_ref()
+            .is_some_and(|why| why.contains("history is pruned"))
+    });
+    timeout(HANG, hindered).await.unwrap().unwrap();
+    proxy.heal();
+    followed.reach(chain.head().await).await;
+    followed.holds(&late).await.unwrap();
+    timeout(
+        HANG,
+        synced.wait_for(|synced| synced.error.is_none() && synced.is_caught_up()),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    followed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_chain_means_another_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.redb");
+    let chain = Chain::start().await;
+    let lost = chain.commit(stream(1), 0, "").await;
+    let followed = Followed::start(chain.anvil.provider().clone(), chain.contracts, Some(&path), 1_000).await;
+    followed.reach(chain.head().await).await;
+    let contracts = chain.contracts;
+    followed.stop().await;
+    drop(chain);
+
+    // The same contracts at the same addresses, as a devnet that was started anew.
+    let chain = Chain::start().await;
+    assert_eq!(chain.contracts, contracts);
+    let found = chain.commit(stream(2), 0, "").await;
+    let followed = Followed::start(chain.anvil.provider().clone(), chain.contracts, Some(&path), 1_000).await;
+    followed.reach(chain.head().await).await;
+    assert!(followed.holds(&lost).await.is_none());
+    followed.holds(&found).await.unwrap();
+    assert_eq!(
+        followed.index.counts().await.unwrap(),
+        Counts {
+            commitments: 1,
+            streams: 1
+        }
+    );
+
+    // Another contract is another index too.
+    let moved = Contracts {
+        registry: Address::repeat_byte(9),
+        ..chain.contracts
+    };
+    followed.stop().await;
+    let followed = Followed::start(chain.anvil.provider().clone(), moved, Some(&path), 1_000).await;
+    followed.reach(chain.head().await).await;
+    assert_eq!(followed.index.counts().await.unwrap(), Counts::default());
+    followed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settlement_is_read_off_the_tags() {
+    let chain = Chain::start().await;
+    let proxy = RpcProxy::start(chain.anvil.url().clone()).await.unwrap();
+    let committed = chain.commit(stream(1), 0, "").await;
+    let followed = Followed::start(connect(&proxy), chain.contracts, None, 1_000).await;
+    followed.reach(chain.head().await).await;
+    let anchored = followed.holds(&committed).await.unwrap();
+    let mut heads = followed.heads.clone();
+    let number = anchored.block.number;
+    for (safe, finalized, expected) in [
+        (number - 1, 0, SettlementTag::Included),
+        (number, number - 1, SettlementTag::Safe),
+        (number, number, SettlementTag::Finalized),
+    ] {
+        proxy.heal();
+        proxy.inject(Rule::pin("safe", safe));
+        proxy.inject(Rule::pin("finalized", finalized));
+        let is = |block: Option<set_chain::BlockRef>, number| block.map(|block| block.number) == Some(number);
+        let pinned = heads.wait_for(|view| is(view.safe, safe) && is(view.finalized, finalized));
+        let view = Arc::clone(&timeout(HANG, pinned).await.unwrap().unwrap());
+        assert_eq!(anchored.settlement(&view), Some(expected));
+    }
+    assert_eq!(anchored.settlement(&ChainView::unknown()), None);
+    followed.stop().await;
+}
