@@ -1,0 +1,324 @@
+//! Commitments that the chain holds, until their block is settled enough to report.
+
+use set_chain::SettlementTag;
+use set_index::{Anchored, QuarantineCause, ReportConflict};
+use set_types::{BatchId, StreamHead};
+
+use super::{
+    Ledger,
+    entry::{Anchor, Fault, Lookup, OnChain, Place, ReportStep},
+    work::Failure,
+};
+use crate::{
+    clock::{Backoff, Now},
+    status::AlarmKind,
+};
+
+/// What an alarm says after a reorg undid what had been reported.
+pub(super) const REORG_AFTER_REPORT: &str = "a reorg undid commitments after they were reported, which no report can \
+    take back; they are committed again. If they end up in other transactions, correct the source's records by hand";
+
+impl Ledger {
+    /// A waiting commitment turned out to be on chain; the index must say where.
+    pub(super) fn found_on_chain(&mut self, batch_id: BatchId, now: Now) {
+        self.place_on_chain(batch_id, None, None, now);
+    }
+
+    /// Notes that the chain holds a commitment.
+    pub(super) fn place_on_chain(
+        &mut self,
+        batch_id: BatchId,
+        anchor: Option<Anchor>,
+        settled: Option<SettlementTag>,
+        now: Now,
+    ) {
+        self.leave_chain(batch_id);
+        self.alarms.clear_for(AlarmKind::ChainConflict, batch_id);
+        let closed = self.closed.get(&batch_id).map(|(_, reason)| reason.clone());
+        let report_at = self.config.report_at;
+        let Some(entry) = self.entry_mut(batch_id) else {
+            return;
+        };
+        entry.fault = None;
+        entry.lookup = Lookup::Unasked;
+        entry.strikes = 0;
+        entry.pause.clear();
+        let Some(anchor) = anchor else {
+            entry.move_to(Place::OnChain(OnChain::new(None, None)), now);
+            self.unsettled.insert((0, batch_id));
+            return;
+        };
+        if let Some(reason) = closed {
+            entry.move_to(Place::Closed { anchor, reason }, now);
+            return;
+        }
+        match (entry.recorded, entry.claimed) {
+            (Some(recorded), _) if recorded == anchor.tx_hash => {
+                entry.move_to(Place::Reported { anchor, at: now.at }, now);
+                self.reported.push_back(batch_id);
+                self.alarms.clear_for(AlarmKind::ReorgAfterReport, batch_id);
+                return;
+            }
+            (_, Some(claimed)) if claimed != anchor.tx_hash => {
+                let reason = format!(
+                    "it was reported in transaction {claimed}, which a reorg undid; the chain now holds it in {}",
+                    anchor.tx_hash
+                );
+                entry.move_to(
+                    Place::Closed {
+                        anchor,
+                        reason: reason.clone(),
+                    },
+                    now,
+                );
+                self.close(batch_id, anchor.tx_hash, Some(claimed), reason, now);
+                return;
+            }
+            _ => {}
+        }
+        let due = settled.is_some_and(|tag| tag >= report_at);
+        let mut on_chain = OnChain::new(Some(anchor), settled);
+        if due {
+            on_chain.report = ReportStep::Due(now.at);
+            self.due.insert((now.at, batch_id));
+        } else {
+            self.unsettled.insert((anchor.block.number, batch_id));
+        }
+        if let Some(entry) = self.entry_mut(batch_id) {
+            entry.move_to(Place::OnChain(on_chain), now);
+        }
+    }
+
+    /// Takes a commitment out of every list that waits for its settlement or report.
+    pub(super) fn leave_chain(&mut self, batch_id: BatchId) {
+        let Some(entry) = self.entry(batch_id) else {
+            return;
+        };
+        let Place::OnChain(on_chain) = &entry.place else {
+            return;
+        };
+        let block = on_chain.anchor.map_or(0, |anchor| anchor.block.number);
+        let due = match on_chain.report {
+            ReportStep::Due(at) => Some(at),
+            _ => None,
+        };
+        self.unsettled.remove(&(block, batch_id));
+        if let Some(at) = due {
+            self.due.remove(&(at, batch_id));
+        }
+    }
+
+    /// A commitment's block is settled at least at `tag`.
+    pub(super) fn settled_at(&mut self, batch_id: BatchId, tag: SettlementTag, now: Now) {
+        let report_at = self.config.report_at;
+        let Some(entry) = self.entry_mut(batch_id) else {
+            return;
+        };
+        let Place::OnChain(on_chain) = &mut entry.place else {
+            return;
+        };
+        if on_chain.settled.is_none_or(|known| known < tag) {
+            on_chain.settled = Some(tag);
+            entry.since = now.wall;
+        }
+        let Place::OnChain(on_chain) = &mut entry.place else {
+            return;
+        };
+        if tag >= report_at && on_chain.report == ReportStep::NotYet {
+            on_chain.report = ReportStep::Due(now.at);
+            let block = on_chain.anchor.map_or(0, |anchor| anchor.block.number);
+            self.unsettled.remove(&(block, batch_id));
+            self.due.insert((now.at, batch_id));
+        }
+    }
+
+    /// After a reorg, or a head that went back: what was found on chain must be found again.
+    pub(super) fn recheck_anchors(&mut self, head: StreamHead, now: Now) {
+        let Some(stream) = self.streams.get(&head.stream) else {
+            return;
+        };
+        let watched = |anchor: &Anchor| {
+            anchor
+                .call
+                .is_some_and(|call| self.calls.get(&call).is_some_and(|call| call.is_watched()))
+        };
+        let mut again = Vec::new();
+        for entry in stream.entries.values() {
+            let above = entry.commitment.sequence_end > head.sequence;
+            match &entry.place {
+                Place::OnChain(on_chain) if !on_chain.anchor.as_ref().is_some_and(watched) => {
+                    again.push((entry.batch_id(), false));
+                }
+                Place::Reported { anchor, .. } if above && !watched(anchor) => again.push((entry.batch_id(), true)),
+                _ => {}
+            }
+        }
+        for (batch_id, reported) in again {
+            self.leave_chain(batch_id);
+            if reported {
+                self.alarms
+                    .raise(AlarmKind::ReorgAfterReport, Some(batch_id), REORG_AFTER_REPORT, now);
+            }
+            if let Some(entry) = self.entry_mut(batch_id) {
+                entry.requeue(true, now);
+            }
+        }
+    }
+
+    /// Commitments whose place on chain is worth asking the index now.
+    pub(super) fn batches_to_locate(&mut self, limit: usize) -> Vec<BatchId> {
+        let tag = self.view.settled(self.config.report_at).map(|block| block.number);
+        let followed = self.synced.block.map(|block| block.number);
+        let mark = (tag, followed);
+        if self.locating || self.located_at == Some(mark) || self.unsettled.is_empty() || followed.is_none() {
+            return Vec::new();
+        }
+        // What is not found yet stands first; then what lies below the tag.
+        let last = tag.map_or((0, BatchId::from(alloy_primitives::B256::repeat_byte(0xff))), |block| {
+            (block, BatchId::from(alloy_primitives::B256::repeat_byte(0xff)))
+        });
+        let from = match self.locate_after {
+            Some(after) => std::ops::Bound::Excluded(after),
+            None => std::ops::Bound::Unbounded,
+        };
+        let found: Vec<(u64, BatchId)> = if self.locate_after.is_some_and(|after| after >= last) {
+            Vec::new()
+        } else {
+            self.unsettled
+                .range((from, std::ops::Bound::Included(last)))
+                .take(limit)
+                .copied()
+                .collect()
+        };
+        if found.len() < limit {
+            self.locate_after = None;
+            self.located_at = Some(mark);
+        } else {
+            self.locate_after = found.last().copied();
+        }
+        self.locating = !found.is_empty();
+        found.into_iter().map(|(_, batch_id)| batch_id).collect()
+    }
+
+    /// The index answered where commitments are, or did not.
+    pub(super) fn located(&mut self, batches: Vec<BatchId>, answer: Result<Vec<Option<Anchored>>, Failure>, now: Now) {
+        self.locating = false;
+        match answer {
+            Ok(found) => {
+                for (batch_id, anchored) in batches.into_iter().zip(found) {
+                    if let Some(anchored) = anchored {
+                        self.located_one(batch_id, &anchored, now);
+                    }
+                }
+            }
+            Err(failure) => tracing::warn!(error = %failure.message, "the index cannot be read"),
+        }
+    }
+
+    fn located_one(&mut self, batch_id: BatchId, anchored: &Anchored, now: Now) {
+        let settled = anchored.settlement(&self.view);
+        let recheck = now.at + self.config.quarantine_recheck;
+        let Some(entry) = self.entry(batch_id) else {
+            return;
+        };
+        let Place::OnChain(on_chain) = &entry.place else {
+            return;
+        };
+        if anchored.stream_key != entry.commitment.stream().key() {
+            self.leave_chain(batch_id);
+            if let Some(entry) = self.entry_mut(batch_id) {
+                entry.requeue(false, now);
+            }
+            let held = format!("under the stream with key {}", anchored.stream_key);
+            self.conflicts_with_chain(batch_id, &held, recheck, now);
+            return;
+        }
+        let known = on_chain
+            .anchor
+            .is_some_and(|anchor| anchor.tx_hash == anchored.tx_hash && anchor.block.hash == anchored.block.hash);
+        if known {
+            if let Some(tag) = settled {
+                self.settled_at(batch_id, tag, now);
+            }
+            return;
+        }
+        let watched = on_chain
+            .anchor
+            .and_then(|anchor| anchor.call)
+            .and_then(|call| self.calls.get(&call))
+            .is_some_and(|call| call.is_watched());
+        if watched {
+            // The transaction manager follows it; its word comes with the next event.
+            return;
+        }
+        let anchor = Anchor {
+            tx_hash: anchored.tx_hash,
+            block: anchored.block,
+            gas_used: 0,
+            call: None,
+        };
+        self.place_on_chain(batch_id, Some(anchor), settled, now);
+    }
+
+    /// The source will never take the report of a commitment.
+    pub(super) fn close(
+        &mut self,
+        batch_id: BatchId,
+        tx_hash: alloy_primitives::B256,
+        recorded: Option<alloy_primitives::B256>,
+        reason: String,
+        now: Now,
+    ) {
+        self.closed.insert(batch_id, (tx_hash, reason.clone()));
+        self.to_record.conflict(ReportConflict {
+            batch_id,
+            tx_hash,
+            recorded,
+            reason,
+            since: now.wall,
+        });
+        self.alarms.raise(
+            AlarmKind::ReportConflict,
+            Some(batch_id),
+            "the source holds another transaction for these commitments than the chain: correct its records by hand",
+            now,
+        );
+    }
+
+    /// Recalls which reports the source will never take.
+    pub(super) fn remember_conflicts(&mut self, conflicts: Vec<ReportConflict>) {
+        for conflict in conflicts {
+            self.closed
+                .insert(conflict.batch_id, (conflict.tx_hash, conflict.reason));
+        }
+    }
+
+    /// Quarantines a waiting commitment for a reason that looking at heads cannot mend.
+    pub(super) fn quarantine(
+        &mut self,
+        batch_id: BatchId,
+        cause: QuarantineCause,
+        reason: String,
+        recheck: Option<std::time::Instant>,
+        now: Now,
+    ) {
+        self.leave_chain(batch_id);
+        if let Some(entry) = self.entry_mut(batch_id) {
+            entry.requeue(false, now);
+            entry.lookup = Lookup::Unasked;
+            entry.fault = Some(Fault { cause, reason, recheck });
+        }
+    }
+}
+
+impl OnChain {
+    fn new(anchor: Option<Anchor>, settled: Option<SettlementTag>) -> Self {
+        Self {
+            anchor,
+            settled,
+            report: ReportStep::NotYet,
+            backoff: Backoff::default(),
+            reason: None,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One commitment in memory.
+
+use std::{sync::Arc, time::Instant};
+
+use alloy_primitives::B256;
+use set_chain::{BlockRef, SettlementTag};
+use set_index::{QuarantineCause, StreamPosition};
+use set_types::{BatchId, Commitment, Timestamp};
+
+use crate::clock::{Backoff, Now};
+
+/// Names a planned call; never used twice in a run.
+pub(crate) type CallKey = u64;
+
+/// One commitment on its way.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) commitment: Arc<Commitment>,
+    pub(super) place: Place,
+    /// Since when it is at its place, or has its standing.
+    pub(super) since: Timestamp,
+    /// Number of the listing that showed it first.
+    pub(super) first_seen: u64,
+    /// Number of the last listing that showed it.
+    pub(super) last_seen: u64,
+    /// Whether the source lists it, as far as known.
+    pub(super) listed: bool,
+    /// What the source lists now, where that differs from `commitment`.
+    pub(super) disputed: Option<String>,
+    /// A fault that looking at heads cannot mend.
+    pub(super) fault: Option<Fault>,
+    /// What is known from asking the chain for its id.
+    pub(super) lookup: Lookup,
+    /// Whether the source's proofs were checked.
+    pub(super) proofs: Proofs,
+    /// Times that it did not continue the head, without the head moving.
+    pub(super) strikes: u32,
+    /// A pause after a failure that is not its fault.
+    pub(super) pause: Backoff,
+    /// Why it pauses.
+    pub(super) pause_reason: String,
+    /// Until when a policy's consent holds.
+    pub(super) allowed_until: Option<Instant>,
+    /// The hash of the first report that was tried: no other is ever sent.
+    pub(super) claimed: Option<B256>,
+    /// The hash that the source recorded.
+    pub(super) recorded: Option<B256>,
+}
+
+/// Where a commitment is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In its stream's queue.
+    Waiting(Standing),
+    /// Handed to the submitter to plan.
+    Planning,
+    /// Part of a call that was planned, and whose outcome is not known.
+    InFlight(CallKey),
+    /// The chain holds it.
+    OnChain(OnChain),
+    /// The source recorded it.
+    Reported {
+        /// Where the chain holds it.
+        anchor: Anchor,
+        /// Since when.
+        at: Instant,
+    },
+    /// The chain holds it and the source will not take the report: final.
+    Closed {
+        /// Where the chain holds it.
+        anchor: Anchor,
+        /// What the source said.
+        reason: String,
+    },
+}
+
+/// How a waiting commitment stands; worked out anew whenever its stream changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its stream's head is being read.
+    Unknown,
+    /// The chain is being asked for its id.
+    LookingUp,
+    /// The source's proofs are being checked.
+    Proving,
+    /// It can go.
+    Ready,
+    /// Something else must come first.
+    Blocked(String),
+    /// It failed for a reason that is not its own, and pauses.
+    Paused(String),
+    /// It cannot go as it is.
+    Quarantined(QuarantineCause, String),
+}
+
+/// A fault that looking at heads cannot mend.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    pub(super) cause: QuarantineCause,
+    pub(super) reason: String,
+    /// When it is checked again, where that costs nothing.
+    pub(super) recheck: Option<Instant>,
+}
+
+/// What is known from asking the chain for a commitment's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// It was not asked, and need not be unless the head is past it.
+    Unasked,
+    /// It must be asked before anything else: another transaction may have committed it.
+    Needed,
+    /// It is being asked, as of this epoch of its stream's head.
+    Running(u64),
+    /// The chain did not hold it, as of this epoch of its stream's head.
+    Absent(u64),
+}
+
+/// Whether the source's proofs were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proofs {
+    /// Not yet.
+    Unchecked,
+    /// Being checked.
+    Running,
+    /// They lead to the events root, or nobody asks for them.
+    Fine,
+}
+
+/// A commitment that the chain holds.
+#[derive(Debug)]
+pub(super) struct OnChain {
+    /// Where; `None` until the index finds the transaction.
+    pub(super) anchor: Option<Anchor>,
+    /// How settled its block is, as far as confirmed.
+    pub(super) settled: Option<SettlementTag>,
+    pub(super) report: ReportStep,
+    pub(super) backoff: Backoff,
+    /// Why the last report did not get through.
+    pub(super) reason: Option<String>,
+}
+
+/// Where the report of a commitment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReportStep {
+    /// Its block is not settled enough.
+    NotYet,
+    /// To be sent at this moment.
+    Due(Instant),
+    /// On its way.
+    Running,
+}
+
+/// Where the chain holds a commitment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Anchor {
+    pub(super) tx_hash: B256,
+    pub(super) block: BlockRef,
+    /// Its share of the transaction's gas; 0 where this run did not send it.
+    pub(super) gas_used: u64,
+    /// The call of this run that committed it.
+    pub(super) call: Option<CallKey>,
+}
+
+impl Entry {
+    pub(super) fn new(commitment: Arc<Commitment>, listing: u64, prove: bool, now: Now) -> Self {
+        Self {
+            commitment,
+            place: Place::Waiting(Standing::Unknown),
+            since: now.wall,
+            first_seen: listing,
+            last_seen: listing,
+            listed: true,
+            disputed: None,
+            fault: None,
+            lookup: Lookup::Unasked,
+            proofs: if prove { Proofs::Unchecked } else { Proofs::Fine },
+            strikes: 0,
+            pause: Backoff::default(),
+            pause_reason: String::new(),
+            allowed_until: None,
+            claimed: None,
+            recorded: None,
+        }
+    }
+
+    pub(super) fn batch_id(&self) -> BatchId {
+        self.commitment.batch_id
+    }
+
+    pub(super) fn position(&self) -> StreamPosition {
+        StreamPosition {
+            sequence_start: self.commitment.sequence_start,
+            batch_id: self.commitment.batch_id,
+        }
+    }
+
+    /// Moves it to another place.
+    pub(super) fn move_to(&mut self, place: Place, now: Now) {
+        self.place = place;
+        self.since = now.wall;
+    }
+
+    /// Puts it back into its stream's queue.
+    pub(super) fn requeue(&mut self, lookup: bool, now: Now) {
+        self.allowed_until = None;
+        if lookup {
+            self.lookup = Lookup::Needed;
+        }
+        self.move_to(Place::Waiting(Standing::Unknown), now);
+    }
+
+    /// The call that it is part of, whether or not that call is included.
+    pub(super) fn call(&self) -> Option<CallKey> {
+        match &self.place {
+            Place::InFlight(call) => Some(*call),
+            Place::OnChain(on_chain) => on_chain.anchor.and_then(|anchor| anchor.call),
+            Place::Reported { anchor, .. } | Place::Closed { anchor, .. } => anchor.call,
+            Place::Waiting(_) | Place::Planning => None,
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Taking in what the source lists.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use set_index::QuarantineCause;
+use set_types::{BatchId, Commitment, Malformed, PollResponse, StreamId, Timestamp};
+
+use super::{
+    Ledger,
+    entry::{Entry, Fault, Lookup, Place, Proofs},
+    stream::Stream,
+    work::Failure,
+};
+use crate::{
+    clock::Now,
+    config::{EventsRootCheck, StateRootCheck},
+    status::MalformedEntry,
+};
+
+/// Unreadable entries that are remembered.
+const MALFORMED_KEPT: usize = 100;
+
+impl Ledger {
+    /// The source answered a poll, or did not.
+    pub(super) fn polled(&mut self, listing: u64, answer: Result<PollResponse, Failure>, now: Now) {
+        self.polling = false;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => {
+                metrics::counter!("set_pipeline_polls_total", "result" => "failed").increment(1);
+                if self.poll_backoff.is_clear() {
+                    tracing::warn!(error = %failure.message, "the source does not answer");
+                }
+                let pause = self.config.poll_interval;
+                self.poll_backoff
+                    .fail(now, pause, self.config.retry_pause_max.max(pause));
+                self.source.healthy = false;
+                self.source.error = Some(failure.message);
+                self.next_poll = self.poll_backoff.until();
+                return;
+            }
+        };
+        metrics::counter!("set_pipeline_polls_total", "result" => "answered").increment(1);
+        if !self.poll_backoff.is_clear() {
+            tracing::info!("the source answers again");
+        }
+        self.poll_backoff.clear();
+        self.source.healthy = true;
+        self.source.error = None;
+        self.source.last_poll = Some(now.wall);
+        self.source.listed = answer.commitments.len();
+        self.source.window_full = answer.more;
+        metrics::gauge!("set_pipeline_window_full").set(if answer.more { 1.0 } else { 0.0 });
+        // In a full window, only what is older than its youngest was surely looked at.
+        let complete_before = if answer.more {
+            answer
+                .commitments
+                .iter()
+                .map(|commitment| commitment.committed_at)
+                .max()
+        } else {
+            Some(Timestamp::MAX)
+        };
+        self.merge(answer.commitments, listing, now);
+        self.note_malformed(answer.malformed, now);
+        if let Some(before) = complete_before {
+            self.drop_unlisted(listing, before, now);
+        }
+        if !answer.more && !self.listed_once {
+            self.listed_once = true;
+            self.release_unlisted();
+        }
+    }
+
+    /// The source answered about one stream past its window.
+    pub(super) fn read_on(&mut self, id: StreamId, answer: Result<PollResponse, Failure>, now: Now) {
+        self.reading_on.remove(&id);
+        match answer {
+            Ok(answer) => {
+                let nothing = answer.commitments.is_empty();
+                let listing = self.listing;
+                self.merge(answer.commitments, listing, now);
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    // A stream that has no more is asked rarely.
+                    let pause = if nothing { 10 } else { 1 };
+                    stream.read_on_at = Some(now.at + self.config.poll_interval * pause);
+                }
+            }
+            Err(failure) => {
+                tracing::debug!(stream = %id, error = %failure.message, "a stream could not be read on");
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    stream.read_on_at = Some(now.at + self.config.retry_pause_max.min(Duration::from_secs(10)));
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, commitments: Vec<Commitment>, listing: u64, now: Now) {
+        let mut disputed = HashSet::new();
+        for commitment in commitments {
+            let batch_id = commitment.batch_id;
+            match self.entry_mut(batch_id) {
+                Some(entry) => {
+                    entry.last_seen = listing;
+                    entry.listed = true;
+                    if difference(&entry.commitment, &commitment).is_empty() {
+                        if disputed.contains(&batch_id) || entry.disputed.is_none() {
+                            continue;
+                        }
+                        entry.disputed = None;
+                        self.renew_report(batch_id, now);
+                    } else {
+                        disputed.insert(batch_id);
+                        self.differs(batch_id, commitment, listing, now);
+                    }
+                }
+                None => self.insert(commitment, listing, now),
+            }
+        }
+    }
+
+    fn insert(&mut self, commitment: Commitment, listing: u64, now: Now) {
+        let prove = self.config.verify_events_root != EventsRootCheck::Off;
+        let id = commitment.stream();
+        let mut entry = Entry::new(Arc::new(commitment), listing, prove, now);
+        entry.fault = self.inspect(&entry.commitment);
+        if let Some(kept) = self.kept.get(&entry.batch_id())
+            && kept.cause == QuarantineCause::Refused
+            && kept.commitment.as_ref() == Some(&*entry.commitment)
+        {
+            entry.fault = Some(Fault {
+                cause: kept.cause,
+                reason: kept.reason.clone(),
+                recheck: None,
+            });
+        }
+        let position = entry.position();
+        self.places.insert(entry.batch_id(), (id, position));
+        let stream = self.streams.entry(id).or_insert_with(|| Stream::new(id));
+        stream.entries.insert(position, entry);
+        self.dirty.insert(id);
+    }
+
+    /// What is wrong with a commitment, whatever the chain holds.
+    fn inspect(&self, commitment: &Commitment) -> Option<Fault> {
+        let fault = |cause, reason| Fault {
+            cause,
+            reason,
+            recheck: None,
+        };
+        if let Err(malformation) = commitment.check_shape() {
+            return Some(fault(QuarantineCause::Malformed, malformation.to_string()));
+        }
+        if self.config.verify_state_root == StateRootCheck::Off {
+            return None;
+        }
+        let reason = match set_ves::state_root(commitment) {
+            Some(root) if root == commitment.new_state_root => return None,
+            Some(root) => format!(
+                "`new_state_root` is {}, but VES v1 gives {root} for this batch",
+                commitment.new_state_root
+            ),
+            None => "the ids of tenant and store are no UUIDs, so VES v1 gives no state root".to_owned(),
+        };
+        if self.config.verify_state_root == StateRootCheck::Enforce {
+            return Some(fault(QuarantineCause::StateRoot, reason));
+        }
+        metrics::counter!("set_pipeline_state_root_warnings_total").increment(1);
+        tracing::warn!(batch = %commitment.batch_id, reason, "state root differs");
+        None
+    }
+
+    /// The source lists a known id with another content.
+    fn differs(&mut self, batch_id: BatchId, listed: Commitment, listing: u64, now: Now) {
+        let Some(entry) = self.entry_mut(batch_id) else {
+            return;
+        };
+        let replaceable = matches!(entry.place, Place::Waiting(_)) && entry.fault.is_some();
+        if replaceable {
+            self.remove(batch_id);
+            self.insert(listed, listing, now);
+            return;
+        }
+        let reason = format!(
+            "the source lists this batch with another content than before: {}",
+            difference(&entry.commitment, &listed)
+        );
+        if entry.disputed.as_ref() != Some(&reason) {
+            tracing::warn!(batch = %batch_id, reason, "a commitment changed at the source");
+            entry.disputed = Some(reason);
+        }
+    }
+
+    fn note_malformed(&mut self, malformed: Vec<Malformed>, now: Now) {
+        self.malformed = malformed
+            .iter()
+            .take(MALFORMED_KEPT)
+            .map(|entry| MalformedEntry {
+                batch_id: entry.batch_id.clone(),
+                stream: entry.stream,
+                reason: entry.reason.clone(),
+            })
+            .collect();
+        metrics::gauge!("set_pipeline_malformed").set(malformed.len() as f64);
+        for entry in malformed {
+            if let Some(batch_id) = entry.batch_id.as_deref().and_then(|id| id.parse().ok()) {
+                self.keep_malformed(batch_id, entry.stream, entry.reason, now);
+            }
+        }
+    }
+
+    /// Forgets what the source lists no more: somebody reported it, or took it back.
+    fn drop_unlisted(&mut self, listing: u64, before: Timestamp, now: Now) {
+        let mut gone = Vec::new();
+        for entry in self.streams.values_mut().flat_map(|stream| stream.entries.values_mut()) {
+            if entry.last_seen >= listing || entry.commitment.committed_at >= before {
+                continue;
+            }
+            entry.listed = false;
+            let drop = match &entry.place {
+                Place::Waiting(_) => entry.recorded.is_none(),
+                // What this run committed, it reports.
+                Place::OnChain(on_chain) => on_chain.anchor.is_none_or(|anchor| anchor.call.is_none()),
+                Place::Closed { .. } => true,
+                Place::Planning | Place::InFlight(_) | Place::Reported { .. } => false,
+            };
+            if drop {
+                gone.push(entry.batch_id());
+            }
+        }
+        for batch_id in gone {
+            tracing::debug!(batch = %batch_id, "the source lists it no more");
+            self.remove(batch_id);
+        }
+        self.forget_idle_streams(now);
+    }
+
+    /// Takes an entry out, with all that refers to it.
+    pub(super) fn remove(&mut self, batch_id: BatchId) {
+        let Some((id, position)) = self.places.remove(&batch_id) else {
+            return;
+        };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if let Some(key) = super::ready_key(stream) {
+            self.ready.remove(&key);
+        }
+        stream.ready.clear();
+        if let Some(entry) = stream.entries.remove(&position)
+            && let Place::OnChain(on_chain) = &entry.place
+        {
+            let block = on_chain.anchor.map_or(0, |anchor| anchor.block.number);
+            self.unsettled.remove(&(block, batch_id));
+            if let super::entry::ReportStep::Due(at) = on_chain.report {
+                self.due.remove(&(at, batch_id));
+            }
+        }
+        self.release(batch_id);
+        self.dirty.insert(id);
+    }
+
+    fn forget_idle_streams(&mut self, _now: Now) {
+        self.streams.retain(|id, stream| {
+            let idle = stream.entries.is_empty() && !stream.judging && !self.reading_on.contains(id);
+            if idle {
+                self.dirty.remove(id);
+            }
+            !idle
+        });
+    }
+
+    /// The source's proofs were checked.
+    pub(super) fn proved(&mut self, batch_id: BatchId, answer: Result<(), super::ProofFailure>, now: Now) {
+        self.proving = self.proving.saturating_sub(1);
+        let (first, longest, recheck) = (
+            self.config.retry_pause,
+            self.config.retry_pause_max,
+            self.config.quarantine_recheck,
+        );
+        let Some(entry) = self.entry_mut(batch_id) else {
+            return;
+        };
+        match answer {
+            Ok(()) => {
+                entry.proofs = Proofs::Fine;
+                entry.pause.clear();
+            }
+            Err(super::ProofFailure::Unavailable(reason)) => {
+                entry.pause.fail(now, first, longest);
+                entry.pause_reason = format!("the source gave no inclusion proof: {reason}");
+                entry.proofs = Proofs::Unchecked;
+            }
+            Err(super::ProofFailure::Mismatch(reason)) => {
+                entry.proofs = Proofs::Unchecked;
+                entry.lookup = Lookup::Unasked;
+                entry.fault = Some(Fault {
+                    cause: QuarantineCause::EventsRoot,
+                    reason,
+                    recheck: Some(now.at + recheck),
+                });
+            }
+        }
+    }
+}
+
+/// Names the fields in which two listings of a batch differ; empty where they are the same. When it was
+/// made is for people only, and does not count.
+fn difference(before: &Commitment, now: &Commitment) -> String {
+    let same_time = Commitment {
+        committed_at: before.committed_at,
+        ..now.clone()
+    };
+    if *before == same_time {
+        return String::new();
+    }
+    let mut fields = Vec::new();
+    let mut compare = |name: &str, before: String, now: String| {
+        if before != now {
+            fields.push(format!("`{name}` was {before}, now {now}"));
+        }
+    };
+    compare("tenant_id", before.tenant_id.to_string(), now.tenant_id.to_string());
+    compare("store_id", before.store_id.to_string(), now.store_id.to_string());
+    compare(
+        "events_root",
+        before.events_root.to_string(),
+        now.events_root.to_string(),
+    );
+    compare(
+        "prev_state_root",
+        before.prev_state_root.to_string(),
+        now.prev_state_root.to_string(),
+    );
+    compare(
+        "new_state_root",
+        before.new_state_root.to_string(),
+        now.new_state_root.to_string(),
+    );
+    compare(
+        "sequence_start",
+        before.sequence_start.to_string(),
+        now.sequence_start.to_string(),
+    );
+    compare(
+        "sequence_end",
+        before.sequence_end.to_string(),
+        now.sequence_end.to_string(),
+    );
+    compare(
+        "event_count",
+        before.event_count.to_string(),
+        now.event_count.to_string(),
+    );
+    fields.join(", ")
+}

@@ -1,0 +1,307 @@
+//! What the pipeline knows, and what to do next: a state machine without I/O.
+//!
+//! [`Ledger::handle`] takes in what happened, [`Ledger::next_work`] says what is to be done. Whoever
+//! does the work hands back an [`Event`] for each piece of it; nothing here waits, and no clock is read.
+
+mod alarms;
+mod anchors;
+mod calls;
+mod entry;
+mod heads;
+mod listing;
+mod plans;
+mod policy;
+mod quarantine;
+mod reports;
+mod schedule;
+mod snapshot;
+mod stream;
+mod work;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+use alloy_primitives::B256;
+use set_chain::{ChainView, SettlementTag};
+use set_index::{QuarantineEntry, ReportConflict, StreamPosition, Synced};
+use set_txmgr::{CallId, TxEvent};
+use set_types::{BatchId, StreamId, Timestamp};
+
+use self::{alarms::Alarms, calls::Call, entry::Entry, heads::Queue, stream::Stream};
+pub(crate) use self::{
+    entry::CallKey,
+    work::{Event, Failure, Plan, ProofFailure, Record, Work},
+};
+use crate::{
+    clock::{Backoff, Now},
+    config::PipelineConfig,
+    status::{MalformedEntry, SourceStatus},
+};
+
+/// What a run begins with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// Chain id of the L2.
+    pub(crate) chain_id: u64,
+    /// Until when the transaction manager watches a call.
+    pub(crate) watched_until: SettlementTag,
+    /// What was quarantined.
+    pub(crate) quarantined: Vec<QuarantineEntry>,
+    /// Reports that the source will never take.
+    pub(crate) conflicts: Vec<ReportConflict>,
+    /// Transactions of the run before that are not resolved.
+    pub(crate) recovered: Vec<CallId>,
+}
+
+/// The state of the pipeline.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    config: PipelineConfig,
+    chain_id: u64,
+    /// Until when the transaction manager watches a call.
+    watched_until: SettlementTag,
+    /// The chain as it was seen last.
+    view: Arc<ChainView>,
+    synced: Synced,
+    streams: BTreeMap<StreamId, Stream>,
+    places: HashMap<BatchId, (StreamId, StreamPosition)>,
+    /// Streams whose commitments must be looked through anew.
+    dirty: BTreeSet<StreamId>,
+    draining: bool,
+
+    // listing
+    listing: u64,
+    polling: bool,
+    next_poll: Option<Instant>,
+    poll_backoff: Backoff,
+    source: SourceStatus,
+    malformed: Vec<MalformedEntry>,
+    reading_on: BTreeSet<StreamId>,
+    read_on_after: Option<StreamId>,
+    /// Reports that got through since the last poll began.
+    reported_since_poll: usize,
+    listed_once: bool,
+
+    // the chain
+    heads: Queue<StreamId>,
+    lookups: Queue<BatchId>,
+    recovered: BTreeSet<CallId>,
+    recovery_ends: Option<Instant>,
+    recovery_since: Option<Timestamp>,
+
+    // proofs
+    unproven: VecDeque<BatchId>,
+    proving: usize,
+
+    // policies and plans
+    /// Streams with something that can go, by the age of its oldest.
+    ready: BTreeSet<(Timestamp, StreamId)>,
+    judging: bool,
+    planning: bool,
+    plan_backoff: Backoff,
+    plan_reason: String,
+    held_back_since: Timestamp,
+    unavailable: Option<plans::Unavailable>,
+    settle_reason: String,
+    next_call: CallKey,
+    to_submit: Vec<CallKey>,
+    submitting: bool,
+    calls: BTreeMap<CallKey, Call>,
+    call_keys: HashMap<CallId, CallKey>,
+    /// Events about calls whose ids are not known yet.
+    early: Vec<TxEvent>,
+
+    // anchors and reports
+    /// Commitments on chain whose block is not known to be settled enough, by that block's number.
+    unsettled: BTreeSet<(u64, BatchId)>,
+    locating: bool,
+    locate_after: Option<(u64, BatchId)>,
+    /// The chain and the index as of the last round through `unsettled`.
+    located_at: Option<(Option<u64>, Option<u64>)>,
+    due: BTreeSet<(Instant, BatchId)>,
+    reporting: usize,
+    report_backoff: Backoff,
+    report_reason: String,
+    reported: VecDeque<BatchId>,
+    closed: HashMap<BatchId, (B256, String)>,
+
+    // what is kept
+    kept: HashMap<BatchId, QuarantineEntry>,
+    to_record: quarantine::Unrecorded,
+    recording: bool,
+    record_backoff: Backoff,
+    alarms: Alarms,
+    /// When a pause inside a stream ends.
+    wakes: BTreeSet<(Instant, StreamId)>,
+    next_sweep: Option<Instant>,
+}
+
+impl Ledger {
+    pub(crate) fn new(config: PipelineConfig, start: Start, now: Now) -> Self {
+        let mut ledger = Self {
+            config,
+            chain_id: start.chain_id,
+            watched_until: start.watched_until,
+            view: Arc::new(ChainView::unknown()),
+            synced: Synced::default(),
+            streams: BTreeMap::new(),
+            places: HashMap::new(),
+            dirty: BTreeSet::new(),
+            draining: false,
+            listing: 0,
+            polling: false,
+            next_poll: None,
+            poll_backoff: Backoff::default(),
+            source: SourceStatus::default(),
+            malformed: Vec::new(),
+            reading_on: BTreeSet::new(),
+            read_on_after: None,
+            reported_since_poll: 0,
+            listed_once: false,
+            heads: Queue::default(),
+            lookups: Queue::default(),
+            recovered: start.recovered.into_iter().collect(),
+            recovery_ends: None,
+            recovery_since: None,
+            unproven: VecDeque::new(),
+            proving: 0,
+            ready: BTreeSet::new(),
+            judging: false,
+            planning: false,
+            plan_backoff: Backoff::default(),
+            plan_reason: String::new(),
+            held_back_since: now.wall,
+            unavailable: None,
+            settle_reason: String::new(),
+            next_call: 0,
+            to_submit: Vec::new(),
+            submitting: false,
+            calls: BTreeMap::new(),
+            call_keys: HashMap::new(),
+            early: Vec::new(),
+            unsettled: BTreeSet::new(),
+            locating: false,
+            locate_after: None,
+            located_at: None,
+            due: BTreeSet::new(),
+            reporting: 0,
+            report_backoff: Backoff::default(),
+            report_reason: String::new(),
+            reported: VecDeque::new(),
+            closed: HashMap::new(),
+            kept: start
+                .quarantined
+                .into_iter()
+                .map(|entry| (entry.batch_id, entry))
+                .collect(),
+            to_record: quarantine::Unrecorded::default(),
+            recording: false,
+            record_backoff: Backoff::default(),
+            alarms: Alarms::default(),
+            wakes: BTreeSet::new(),
+            next_sweep: None,
+        };
+        if !ledger.recovered.is_empty() {
+            ledger.recovery_ends = Some(now.at + ledger.config.recovery_wait);
+            ledger.recovery_since = Some(now.wall);
+        }
+        ledger.remember_conflicts(start.conflicts);
+        ledger
+    }
+
+    /// Takes in what happened.
+    pub(crate) fn handle(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Chain(view) => self.chain_moved(view, now),
+            Event::Indexed(synced) => self.synced = synced,
+            Event::Tx(event) => self.tx_event(event, now),
+            Event::Polled { listing, answer } => self.polled(listing, answer, now),
+            Event::ReadOn { stream, answer } => self.read_on(stream, answer, now),
+            Event::Heads { streams, answer } => self.heads_read(streams, answer, now),
+            Event::LookedUp { batches, answer } => self.looked_up(batches, answer, now),
+            Event::Proved { batch_id, answer } => self.proved(batch_id, answer, now),
+            Event::Judged { asked, answer } => self.judged(asked, answer, now),
+            Event::Planned { asked, answer } => self.planned(asked, answer, now),
+            Event::Submitted { results } => self.submitted(results, now),
+            Event::Outcomes {
+                call,
+                inclusion,
+                answer,
+            } => self.outcomes(call, inclusion, answer, now),
+            Event::Located { batches, answer } => self.located(batches, answer, now),
+            Event::Reported { batches, answer } => self.report_answered(batches, answer, now),
+            Event::Recorded { record, answer } => self.recorded(record, answer, now),
+        }
+        self.settle_streams(now);
+    }
+
+    /// Begins no poll and no call any more; reports that are on their way are finished.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Walks through every stream that changed.
+    fn settle_streams(&mut self, now: Now) {
+        while let Some(id) = self.dirty.pop_first() {
+            self.walk(id, now);
+        }
+    }
+
+    fn entry(&self, batch_id: BatchId) -> Option<&Entry> {
+        let (stream, position) = self.places.get(&batch_id)?;
+        self.streams.get(stream)?.entries.get(position)
+    }
+
+    /// An entry to be changed; its stream is walked through afterwards.
+    fn entry_mut(&mut self, batch_id: BatchId) -> Option<&mut Entry> {
+        let (stream, position) = *self.places.get(&batch_id)?;
+        self.dirty.insert(stream);
+        self.streams.get_mut(&stream)?.entries.get_mut(&position)
+    }
+
+    /// Walks through one stream: how do its commitments stand, and what must be asked?
+    fn walk(&mut self, id: StreamId, now: Now) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let before = ready_key(stream);
+        let findings = stream.walk(now);
+        let after = ready_key(stream);
+        if let Some(key) = before {
+            self.ready.remove(&key);
+        }
+        if let Some(key) = after {
+            self.ready.insert(key);
+        }
+        let held_is_gone = stream
+            .held
+            .as_ref()
+            .is_some_and(|held| !stream.ready.contains(&held.position));
+        if held_is_gone {
+            stream.held = None;
+        }
+        if stream.reading == stream::HeadReading::Needed {
+            self.heads.push(id);
+        }
+        for position in findings.look_up {
+            self.lookups.push(position.batch_id);
+        }
+        for position in findings.prove {
+            self.unproven.push_back(position.batch_id);
+        }
+        if let Some(wake) = findings.wake {
+            self.wakes.insert((wake, id));
+        }
+        self.keep_quarantine(id, now);
+    }
+}
+
+/// The key under which a stream is in [`Ledger::ready`]: computed from what its last walk found.
+fn ready_key(stream: &Stream) -> Option<(Timestamp, StreamId)> {
+    let first = stream.ready.first()?;
+    let entry = stream.entries.get(first)?;
+    Some((entry.commitment.committed_at, stream.id))
+}

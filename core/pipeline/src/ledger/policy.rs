@@ -1,0 +1,146 @@
+//! Asking the policies, and what they hold back.
+
+use set_host::Judgement;
+use set_types::{BatchId, StreamBacklog, StreamId, Subject, Verdict};
+
+use super::{
+    Ledger,
+    stream::{HeldStream, Stream},
+};
+use crate::clock::Now;
+
+impl Ledger {
+    /// What to ask the policies now, at most `capacity` commitments, the oldest streams first.
+    pub(super) fn subjects(&mut self, capacity: usize, now: Now) -> Vec<Subject> {
+        if capacity == 0 || self.judging {
+            return Vec::new();
+        }
+        let mut subjects = Vec::new();
+        let mut asked: Vec<StreamId> = Vec::new();
+        for (_, id) in &self.ready {
+            if subjects.len() >= capacity {
+                break;
+            }
+            let Some(stream) = self.streams.get(id) else {
+                continue;
+            };
+            let backlog = backlog(stream);
+            let before = subjects.len();
+            for position in &stream.ready {
+                if subjects.len() == capacity {
+                    break;
+                }
+                let Some(entry) = stream.entries.get(position) else {
+                    break;
+                };
+                if entry.allowed_until.is_some_and(|until| until > now.at) {
+                    continue;
+                }
+                let held = stream.held.as_ref().filter(|held| held.position == *position);
+                if held.is_some_and(|held| !may_ask_again(held, &backlog, now)) {
+                    break;
+                }
+                subjects.push(Subject::Commitment {
+                    commitment: Box::new((*entry.commitment).clone()),
+                    backlog,
+                });
+                if held.is_some() {
+                    // One is enough to learn whether the stream may go on.
+                    break;
+                }
+            }
+            if subjects.len() > before {
+                asked.push(*id);
+            }
+        }
+        for id in asked {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.judging = true;
+            }
+        }
+        self.judging = !subjects.is_empty();
+        subjects
+    }
+
+    /// The policies answered. One that cannot answer holds what it was asked about.
+    pub(super) fn judged(&mut self, asked: Vec<BatchId>, judgements: Vec<Judgement>, now: Now) {
+        self.judging = false;
+        for stream in self.streams.values_mut() {
+            stream.judging = false;
+        }
+        for (batch_id, judgement) in asked.into_iter().zip(judgements) {
+            self.judged_one(batch_id, judgement, now);
+        }
+    }
+
+    fn judged_one(&mut self, batch_id: BatchId, judgement: Judgement, now: Now) {
+        let next = now.at + self.config.poll_interval;
+        let Some((id, position)) = self.places.get(&batch_id).copied() else {
+            return;
+        };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if !stream.ready.contains(&position) {
+            return;
+        }
+        let (until, said, reason) = match judgement.verdict {
+            Verdict::Allow => {
+                if let Some(entry) = stream.entries.get_mut(&position) {
+                    entry.allowed_until = Some(next);
+                }
+                if stream.held.as_ref().is_some_and(|held| held.position == position) {
+                    stream.held = None;
+                }
+                return;
+            }
+            Verdict::Hold { until, reason } => (until, "holds it", reason),
+            Verdict::Deny { reason } => (None, "denies it", reason),
+        };
+        // The first that is not allowed decides for the stream.
+        if stream.held.as_ref().is_some_and(|held| held.position < position) {
+            return;
+        }
+        let policy = judgement.policy.as_deref().unwrap_or("a policy");
+        let reason = format!("policy `{policy}` {said}: {reason}");
+        let backlog = backlog(stream);
+        let news = stream.held.as_ref().is_none_or(|held| held.reason != reason);
+        if news {
+            tracing::debug!(stream = %id, batch = %batch_id, reason, "held");
+        }
+        if let Some(entry) = stream.entries.get_mut(&position) {
+            entry.allowed_until = None;
+            if stream.held.as_ref().is_none_or(|held| held.position != position) {
+                entry.since = now.wall;
+            }
+        }
+        stream.held = Some(HeldStream {
+            position,
+            reason,
+            until,
+            next,
+            backlog: (backlog.commitments, backlog.events),
+        });
+    }
+}
+
+/// What waits in a stream and could go.
+fn backlog(stream: &Stream) -> StreamBacklog {
+    let mut backlog = StreamBacklog {
+        commitments: 0,
+        events: 0,
+        oldest: set_types::Timestamp::MAX,
+    };
+    for entry in stream.ready.iter().filter_map(|position| stream.entries.get(position)) {
+        backlog.commitments = backlog.commitments.saturating_add(1);
+        backlog.events = backlog.events.saturating_add(u64::from(entry.commitment.event_count));
+        backlog.oldest = backlog.oldest.min(entry.commitment.committed_at);
+    }
+    backlog
+}
+
+/// Whether a policy that held a stream may be asked again: its time has come, or more waits than then.
+fn may_ask_again(held: &HeldStream, backlog: &StreamBacklog, now: Now) -> bool {
+    let more = held.backlog != (backlog.commitments, backlog.events);
+    held.next <= now.at && (more || held.until.is_none_or(|until| until <= now.wall))
+}

@@ -1,0 +1,178 @@
+//! Keeping what is quarantined over restarts.
+
+use std::collections::HashMap;
+
+use set_index::{QuarantineCause, QuarantineEntry, ReportConflict};
+use set_types::{BatchId, StreamId};
+
+use super::{
+    Ledger,
+    entry::{Place, Standing},
+    work::{Failure, Record},
+};
+use crate::{clock::Now, status::AlarmKind};
+
+/// What is yet to be written: the newest word on each commitment.
+#[derive(Debug, Default)]
+pub(super) struct Unrecorded {
+    /// To be kept, or (`None`) to be released.
+    quarantine: HashMap<BatchId, Option<QuarantineEntry>>,
+    conflicts: HashMap<BatchId, ReportConflict>,
+    reported: Vec<BatchId>,
+}
+
+impl Unrecorded {
+    pub(super) fn conflict(&mut self, conflict: ReportConflict) {
+        self.conflicts.insert(conflict.batch_id, conflict);
+    }
+
+    pub(super) fn reported(&mut self, batch_id: BatchId) {
+        self.reported.push(batch_id);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.quarantine.is_empty() && self.conflicts.is_empty() && self.reported.is_empty()
+    }
+
+    /// Everything, to be written at once.
+    pub(super) fn take(&mut self) -> Record {
+        let mut record = Record {
+            conflicts: self.conflicts.drain().map(|(_, conflict)| conflict).collect(),
+            reported: std::mem::take(&mut self.reported),
+            ..Record::default()
+        };
+        for (batch_id, entry) in self.quarantine.drain() {
+            match entry {
+                Some(entry) => record.quarantine.push(entry),
+                None => record.release.push(batch_id),
+            }
+        }
+        record
+    }
+
+    /// Takes back what could not be written; newer words win.
+    fn put_back(&mut self, record: Record) {
+        for entry in record.quarantine {
+            self.quarantine.entry(entry.batch_id).or_insert(Some(entry));
+        }
+        for batch_id in record.release {
+            self.quarantine.entry(batch_id).or_insert(None);
+        }
+        for conflict in record.conflicts {
+            self.conflicts.entry(conflict.batch_id).or_insert(conflict);
+        }
+        self.reported.extend(record.reported);
+    }
+}
+
+impl Ledger {
+    /// Keeps what is quarantined in a stream, and releases what is not any more.
+    pub(super) fn keep_quarantine(&mut self, id: StreamId, now: Now) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        for entry in stream.entries.values_mut() {
+            let batch_id = entry.commitment.batch_id;
+            let quarantined = match &entry.place {
+                Place::Waiting(Standing::Quarantined(cause, reason)) => Some((*cause, reason)),
+                // Not decided yet: what was kept stays kept.
+                Place::Waiting(Standing::Unknown | Standing::LookingUp) => continue,
+                _ => entry.disputed.as_ref().map(|reason| (QuarantineCause::Changed, reason)),
+            };
+            let kept = self.kept.get(&batch_id);
+            let Some((cause, reason)) = quarantined else {
+                if kept.is_some() {
+                    tracing::info!(batch = %batch_id, stream = %id, "released from quarantine");
+                    self.kept.remove(&batch_id);
+                    self.to_record.quarantine.insert(batch_id, None);
+                }
+                continue;
+            };
+            let same_cause = kept.filter(|kept| kept.cause == cause);
+            if let Some(kept) = same_cause {
+                entry.since = kept.since;
+                if kept.reason == *reason && kept.commitment.as_ref() == Some(&*entry.commitment) {
+                    continue;
+                }
+            } else {
+                metrics::counter!("set_pipeline_quarantined_total", "cause" => cause.label()).increment(1);
+                tracing::warn!(batch = %batch_id, stream = %id, cause = cause.label(), reason, "quarantined");
+            }
+            let record = QuarantineEntry {
+                batch_id,
+                stream: Some(id),
+                cause,
+                reason: reason.clone(),
+                since: same_cause.map_or(now.wall, |kept| kept.since),
+                commitment: Some((*entry.commitment).clone()),
+            };
+            self.kept.insert(batch_id, record.clone());
+            self.to_record.quarantine.insert(batch_id, Some(record));
+        }
+    }
+
+    /// Keeps an entry of the list that cannot be read.
+    pub(super) fn keep_malformed(&mut self, batch_id: BatchId, stream: Option<StreamId>, reason: String, now: Now) {
+        let known = self
+            .kept
+            .get(&batch_id)
+            .is_some_and(|kept| kept.cause == QuarantineCause::Malformed && kept.reason == reason);
+        if known || self.places.contains_key(&batch_id) {
+            return;
+        }
+        metrics::counter!("set_pipeline_quarantined_total", "cause" => QuarantineCause::Malformed.label()).increment(1);
+        tracing::warn!(batch = %batch_id, reason, "an entry of the source's list cannot be read");
+        let record = QuarantineEntry {
+            batch_id,
+            stream,
+            cause: QuarantineCause::Malformed,
+            reason,
+            since: now.wall,
+            commitment: None,
+        };
+        self.kept.insert(batch_id, record.clone());
+        self.to_record.quarantine.insert(batch_id, Some(record));
+    }
+
+    /// Forgets that a commitment was quarantined.
+    pub(super) fn release(&mut self, batch_id: BatchId) {
+        if self.kept.remove(&batch_id).is_some() {
+            self.to_record.quarantine.insert(batch_id, None);
+        }
+    }
+
+    /// Forgets what was quarantined before this run and is not listed any more.
+    pub(super) fn release_unlisted(&mut self) {
+        let malformed: Vec<BatchId> = self
+            .malformed
+            .iter()
+            .filter_map(|entry| entry.batch_id.as_deref()?.parse().ok())
+            .collect();
+        let gone: Vec<BatchId> = self
+            .kept
+            .keys()
+            .filter(|batch_id| !self.places.contains_key(*batch_id) && !malformed.contains(batch_id))
+            .copied()
+            .collect();
+        for batch_id in gone {
+            self.release(batch_id);
+        }
+    }
+
+    /// Something was written, or could not be.
+    pub(super) fn recorded(&mut self, record: Record, answer: Result<(), Failure>, now: Now) {
+        self.recording = false;
+        match answer {
+            Ok(()) => {
+                self.record_backoff.clear();
+                self.alarms.clear(AlarmKind::Store);
+            }
+            Err(failure) => {
+                self.record_backoff
+                    .fail(now, self.config.retry_pause, self.config.retry_pause_max);
+                self.alarms.raise(AlarmKind::Store, None, &failure.message, now);
+                self.to_record.put_back(record);
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What to do next, in order of importance, and when to look again.
+
+use std::time::Instant;
+
+use alloy_primitives::Address;
+use set_types::StreamId;
+
+use super::{Ledger, entry::Place, stream::Stream, work::Work};
+use crate::clock::Now;
+
+/// Streams in one reading of heads, and ids in one lookup.
+const CHAIN_READ: usize = 500;
+/// Ids in one question to the index.
+const INDEX_READ: usize = 2_000;
+/// Streams that are read past the source's window at the same time.
+const READING_ON: usize = 2;
+/// A stream with fewer commitments waiting is read on.
+const READ_ON_BELOW: usize = 400;
+
+impl Ledger {
+    /// What is to be done now, while the transaction manager takes `room` calls of the account `from`.
+    pub(crate) fn next_work(&mut self, room: usize, from: Address, now: Now) -> Vec<Work> {
+        self.tick(now);
+        let mut work = Vec::new();
+        if !self.recording && self.record_backoff.is_over(now) && !self.to_record.is_empty() {
+            self.recording = true;
+            work.push(Work::Record(self.to_record.take()));
+        }
+        if self.poll_is_due(now) {
+            self.listing += 1;
+            self.polling = true;
+            self.reported_since_poll = 0;
+            self.next_poll = Some(now.at + self.config.poll_interval);
+            work.push(Work::Poll {
+                listing: self.listing,
+                limit: self.config.poll_limit,
+            });
+        }
+        while !self.draining && self.reporting < self.config.report_concurrency && self.report_backoff.is_over(now) {
+            let receipts = self.receipts_due(now);
+            if receipts.is_empty() {
+                break;
+            }
+            self.reporting += 1;
+            work.push(Work::Report { receipts });
+        }
+        while let Some((call, inclusion, request)) = self.call_to_settle(from, now) {
+            work.push(Work::Settle {
+                call,
+                inclusion,
+                request,
+            });
+        }
+        let calls = self.calls_to_submit();
+        if !calls.is_empty() {
+            work.push(Work::Submit { calls });
+        }
+        if self.draining {
+            self.settle_streams(now);
+            return work;
+        }
+        self.read_chain(&mut work, now);
+        self.read_on_streams(&mut work, now);
+        self.prove(&mut work, now);
+        self.settle_streams(now);
+        let capacity = self.capacity(room, now);
+        let subjects = self.subjects(capacity, now);
+        if !subjects.is_empty() {
+            work.push(Work::Judge { subjects });
+        } else if let Some(selection) = self.select(room, now) {
+            work.push(Work::Plan {
+                commitments: selection.commitments,
+                heads: selection.heads,
+                calls: selection.calls,
+            });
+        }
+        self.settle_streams(now);
+        work
+    }
+
+    /// What time alone brings about.
+    fn tick(&mut self, now: Now) {
+        if self
+            .recovery_ends
+            .is_some_and(|ends| ends <= now.at || self.recovered.is_empty())
+        {
+            self.end_recovery();
+        }
+        while let Some((at, id)) = self.wakes.first().copied() {
+            if at > now.at {
+                break;
+            }
+            self.wakes.pop_first();
+            self.dirty.insert(id);
+        }
+        if self.next_sweep.is_none_or(|at| at <= now.at) {
+            self.next_sweep = Some(now.at + self.config.poll_interval);
+            self.forget_reported(now);
+            self.forget_calls();
+            self.reread_blocked(now);
+            self.show_gauges();
+        }
+        self.settle_streams(now);
+    }
+
+    /// Reads the heads of streams that wait for somebody else to move them.
+    fn reread_blocked(&mut self, now: Now) {
+        let pause = self.config.blocked_recheck;
+        for stream in self.streams.values_mut() {
+            let old = stream
+                .read_at
+                .is_some_and(|at| now.at.saturating_duration_since(at) >= pause);
+            if old && stream.waits_for_head() {
+                stream.reread();
+                self.dirty.insert(stream.id);
+            }
+        }
+    }
+
+    fn poll_is_due(&self, now: Now) -> bool {
+        if self.draining || self.polling {
+            return false;
+        }
+        if self.next_poll.is_none_or(|at| at <= now.at) {
+            return true;
+        }
+        // A full window moves on only by reports: look again once they made room.
+        let moved = self.reported_since_poll >= (self.config.poll_limit as usize).div_ceil(2)
+            || self.reported_since_poll > 0 && self.reporting == 0 && !self.reports_wait(now);
+        self.source.healthy && self.source.window_full && moved
+    }
+
+    fn read_chain(&mut self, work: &mut Vec<Work>, now: Now) {
+        if self.view.reachable {
+            let streams = self.heads_to_read(CHAIN_READ, now);
+            if !streams.is_empty() {
+                work.push(Work::ReadHeads { streams });
+            }
+            let batches = self.batches_to_look_up(CHAIN_READ, now);
+            if !batches.is_empty() {
+                work.push(Work::LookUp { batches });
+            }
+        }
+        let batches = self.batches_to_locate(INDEX_READ);
+        if !batches.is_empty() {
+            work.push(Work::Locate { batches });
+        }
+    }
+
+    /// Reads known streams past a full window, in turn.
+    fn read_on_streams(&mut self, work: &mut Vec<Work>, now: Now) {
+        let unreported = self.places.len().saturating_sub(self.reported.len());
+        if !self.source.window_full || !self.source.healthy || unreported >= self.config.max_pending {
+            return;
+        }
+        while self.reading_on.len() < READING_ON {
+            let Some((id, after)) = self.stream_to_read_on(now) else {
+                break;
+            };
+            self.reading_on.insert(id);
+            self.read_on_after = Some(id);
+            work.push(Work::ReadOn {
+                stream: id,
+                after,
+                limit: self.config.poll_limit.min(1_000),
+            });
+        }
+    }
+
+    fn stream_to_read_on(&self, now: Now) -> Option<(StreamId, u64)> {
+        let wants = |(id, stream): &(&StreamId, &Stream)| {
+            !self.reading_on.contains(*id)
+                && stream.read_on_at.is_none_or(|at| at <= now.at)
+                && stream
+                    .entries
+                    .values()
+                    .filter(|entry| matches!(entry.place, Place::Waiting(_)))
+                    .take(READ_ON_BELOW)
+                    .count()
+                    < READ_ON_BELOW
+        };
+        let behind = self.read_on_after.and_then(|last| {
+            let rest = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
+            self.streams.range(rest).find(wants)
+        });
+        let (id, stream) = behind.or_else(|| self.streams.iter().find(wants))?;
+        let listed = stream
+            .entries
+            .values()
+            .map(|entry| entry.commitment.sequence_start)
+            .max();
+        let committed = stream.head.map(|head| head.sequence);
+        Some((*id, listed.max(committed).unwrap_or(0)))
+    }
+
+    /// Has events roots proven, behind polls and reports.
+    fn prove(&mut self, work: &mut Vec<Work>, now: Now) {
+        let limit = if self.reports_wait(now) {
+            1
+        } else {
+            self.config.proof_concurrency
+        };
+        while self.proving < limit {
+            let Some(batch_id) = self.unproven.pop_front() else {
+                break;
+            };
+            let Some(entry) = self.entry(batch_id) else {
+                continue;
+            };
+            if entry.proofs != super::entry::Proofs::Running {
+                continue;
+            }
+            work.push(Work::Prove {
+                commitment: entry.commitment.clone(),
+            });
+            self.proving += 1;
+        }
+    }
+
+    /// When something becomes due by time alone; `None`: only an event brings more.
+    pub(crate) fn wake_at(&self, now: Now) -> Option<Instant> {
+        let later = |at: Option<Instant>| at.filter(|at| *at > now.at);
+        let mut times = vec![
+            later(self.wakes.first().map(|(at, _)| *at)),
+            later(self.due.first().map(|(at, _)| *at)),
+            later(self.report_backoff.until()),
+            later(self.record_backoff.until()),
+            later(self.calls.values().filter_map(|call| call.pause.until()).min()),
+        ];
+        if !self.draining {
+            times.extend([
+                later(self.next_poll),
+                later(self.next_sweep),
+                later(self.recovery_ends),
+                later(self.heads.backoff.until()),
+                later(self.lookups.backoff.until()),
+                later(self.plan_backoff.until()),
+                later(self.unavailable.as_ref().and_then(|hold| hold.probe.until())),
+                later(self.next_judgement(now)),
+            ]);
+        }
+        times.into_iter().flatten().min()
+    }
+
+    /// When a held stream may be judged again.
+    fn next_judgement(&self, now: Now) -> Option<Instant> {
+        self.ready
+            .iter()
+            .filter_map(|(_, id)| self.streams.get(id)?.held.as_ref())
+            .map(|held| held.next)
+            .filter(|at| *at > now.at)
+            .min()
+    }
+
+    /// Whether nothing is on its way that a stop should wait for.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.reporting == 0 && !self.submitting && !self.planning && !self.recording && self.to_record.is_empty()
+    }
+}

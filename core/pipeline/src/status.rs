@@ -1,0 +1,161 @@
+//! What the pipeline shows of itself.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use set_types::{BatchId, PendingCommitment, Stage, StreamId, Timestamp};
+
+/// The pipeline at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct PipelineStatus {
+    /// Commitments in memory, by stage.
+    pub stages: BTreeMap<Stage, usize>,
+    /// Streams that have a commitment in memory.
+    pub streams: usize,
+    /// Calls that were planned and are not yet settled.
+    pub calls: usize,
+    /// What keeps everything back now; empty when nothing does.
+    pub holds: Vec<Hold>,
+    /// What needs a person's look.
+    pub alarms: Vec<Alarm>,
+    /// The source.
+    pub source: SourceStatus,
+    /// Entries of the source's list that cannot be read, the first 100.
+    pub malformed: Vec<MalformedEntry>,
+    /// Whether the pipeline is stopping.
+    pub draining: bool,
+}
+
+/// How the source does.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SourceStatus {
+    /// Whether the last poll was answered.
+    pub healthy: bool,
+    /// Why not, in words for the operator.
+    pub error: Option<String>,
+    /// When the source answered last.
+    pub last_poll: Option<Timestamp>,
+    /// Commitments that the last answer listed.
+    pub listed: usize,
+    /// Whether its window was full, so that younger commitments may be hidden.
+    pub window_full: bool,
+}
+
+/// Something that keeps every commitment back. It ends by itself once its cause is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// What kind.
+    pub kind: HoldKind,
+    /// Why, in terms of what the operator can change.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Kinds of holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldKind {
+    /// The chain cannot be reached, or is not the one configured.
+    Chain,
+    /// Transactions of the run before are not resolved yet.
+    Recovery,
+    /// The contract takes nothing from this account at present (paused, not authorised).
+    Contract,
+    /// The submitter fails to plan, or proposed what it must not.
+    Submitter,
+    /// Streams' heads cannot be read.
+    Heads,
+    /// A transaction's outcome cannot be read.
+    Settlement,
+    /// The source takes no reports at present.
+    Reports,
+}
+
+/// Something that went wrong in a way that no retry mends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// What kind.
+    pub kind: AlarmKind,
+    /// What is wrong and what to do about it.
+    pub message: String,
+    /// The commitments concerned, the first 100.
+    pub batches: Vec<BatchId>,
+    /// How many are concerned.
+    pub count: usize,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Kinds of alarms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// The chain holds these ids with other content than the source lists.
+    ChainConflict,
+    /// The source holds another transaction for these than the chain.
+    ReportConflict,
+    /// The source refused the reports of these for good.
+    ReportRefused,
+    /// A reorg undid these after they were reported.
+    ReorgAfterReport,
+    /// The submitter proposed a call that it is not allowed.
+    SubmitterViolation,
+    /// The durable store cannot be written.
+    Store,
+}
+
+impl AlarmKind {
+    /// The kind as metrics and JSON name it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ChainConflict => "chain_conflict",
+            Self::ReportConflict => "report_conflict",
+            Self::ReportRefused => "report_refused",
+            Self::ReorgAfterReport => "reorg_after_report",
+            Self::SubmitterViolation => "submitter_violation",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// An entry of the source's list that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MalformedEntry {
+    /// Its batch id as the source wrote it, where it has one.
+    pub batch_id: Option<String>,
+    /// The stream, where it can be read.
+    pub stream: Option<StreamId>,
+    /// What is wrong, naming the field.
+    pub reason: String,
+}
+
+/// Which commitments to list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PendingFilter {
+    /// Only this stream's.
+    pub stream: Option<StreamId>,
+    /// Only those in this stage.
+    pub stage: Option<Stage>,
+}
+
+/// A place in the list of pending commitments: by stream, then by sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PendingCursor {
+    /// The stream.
+    pub stream: StreamId,
+    /// First sequence number of the commitment.
+    pub sequence_start: u64,
+    /// The commitment.
+    pub batch_id: BatchId,
+}
+
+impl From<&PendingCommitment> for PendingCursor {
+    fn from(pending: &PendingCommitment) -> Self {
+        Self {
+            stream: pending.commitment.stream(),
+            sequence_start: pending.commitment.sequence_start,
+            batch_id: pending.commitment.batch_id,
+        }
+    }
+}
