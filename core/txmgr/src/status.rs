@@ -82,6 +82,8 @@ pub enum AlarmKind {
     Journal,
     /// The node refuses to take transactions for now.
     Refused,
+    /// The node does not say what became of what was sent; nothing is repaired until it does.
+    Unobserved,
     /// A transaction is in no block for longer than `stuck_after`.
     Stuck,
 }
@@ -96,6 +98,7 @@ impl AlarmKind {
             Self::Signer => "signer",
             Self::Journal => "journal",
             Self::Refused => "refused",
+            Self::Unobserved => "unobserved",
             Self::Stuck => "stuck",
         }
     }

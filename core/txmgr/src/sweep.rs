@@ -24,7 +24,7 @@ type Receipt = <Optimism as Network>::ReceiptResponse;
 
 /// Receipts asked for at once. Nonces are asked in their order, so the rest has its turn once these
 /// are in a block; responses stay far below the size that nodes allow.
-const MAX_RECEIPTS: usize = 100;
+const MAX_RECEIPTS: usize = 50;
 /// Blocks asked for at once when a reorg is measured.
 const MAX_BLOCKS: usize = 50;
 

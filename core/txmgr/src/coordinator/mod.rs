@@ -30,7 +30,7 @@ use tokio::{
 };
 
 use crate::{
-    Call, CallId, InFlight, Journal, TxConfig, TxEvent, TxSigner, TxStatus, Wei,
+    AlarmKind, Call, CallId, InFlight, Journal, TxConfig, TxEvent, TxSigner, TxStatus, Wei,
     classify::{Outcome, Rejection, classify},
     journal::{Keep, SharedJournal},
     ledger::Ledger,
@@ -209,7 +209,8 @@ impl Coordinator {
         }
     }
 
-    /// Starts whatever can be started.
+    /// Starts whatever can be started. Repairs wait until the chain was asked at the newest head, or
+    /// they would replace what that head includes.
     fn advance(&mut self, now: Instant) {
         let (true, Some(head)) = (self.view.reachable, self.view.latest) else {
             return;
@@ -218,7 +219,9 @@ impl Coordinator {
         if self.ledger.next().is_none() {
             return;
         }
-        self.start_repairs(&head, now);
+        if !self.sweeping.running && !self.sweeping.wanted {
+            self.start_repairs(&head, now);
+        }
         self.advance_front(&head, now);
     }
 
@@ -263,7 +266,7 @@ impl Coordinator {
             (Job::Sweep, Ok(Done::Swept(answer))) => match *answer {
                 Ok(answer) => {
                     self.sweeping.running = false;
-                    self.sweeping.retry_at = None;
+                    self.alarms.clear(AlarmKind::Unobserved);
                     self.on_swept(answer);
                 }
                 Err(error) => self.on_sweep_failed(&transport_cause(&error)),
@@ -310,7 +313,13 @@ impl Coordinator {
     }
 
     fn on_sweep_failed(&mut self, cause: &str) {
-        tracing::debug!(%cause, "the chain did not say what became of transactions");
+        self.alarms.raise(
+            AlarmKind::Unobserved,
+            format!(
+                "the node does not say what became of {}'s transactions: {cause}",
+                self.account
+            ),
+        );
         self.sweeping.running = false;
         self.sweeping.wanted = true;
         self.sweeping.retry_at = Some(Instant::now() + self.config.publish_retry);

@@ -71,6 +71,74 @@ async fn a_node_that_goes_away_and_comes_back_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_node_that_hides_what_became_of_transactions_raises_an_alarm() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let mut account = Account::start(&anvil, &proxy.url(), patient(), Journal::in_memory());
+    account.send(1).await;
+    proxy.inject(Rule::on(["eth_getTransactionCount"], error("header not found")));
+    anvil.mine(1).await.unwrap();
+    account.alarm(AlarmKind::Unobserved, true).await;
+    assert!(account.is_silent());
+    proxy.heal();
+    assert_eq!(account.included().await.0, 0);
+    account.alarm(AlarmKind::Unobserved, false).await;
+}
+
+#[tokio::test]
+async fn a_null_receipt_of_an_included_transaction_changes_nothing() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let mut account = Account::start(&anvil, &proxy.url(), patient(), Journal::in_memory());
+    account.send(1).await;
+    let hidden = Action::Answer(serde_json::Value::Null);
+    proxy.inject(Rule::on(["eth_getTransactionReceipt"], hidden).times(1));
+    anvil.mine(1).await.unwrap();
+    account.account_nonce(1).await;
+    assert!(account.is_silent());
+    anvil.mine(1).await.unwrap();
+    assert_eq!(account.included().await.0, 0);
+}
+
+/// Everything at once: lost answers, lost requests, gateways that give up, a reorg.
+#[tokio::test]
+async fn in_a_storm_nothing_is_lost_and_nothing_is_sent_twice() {
+    const CALLS: u64 = 40;
+    let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let mut account = Account::start(&anvil, &proxy.url(), impatient(), Journal::in_memory());
+    let manager = account.manager.clone();
+    let submitting = tokio::spawn(async move {
+        for _ in 0..CALLS {
+            manager.submit(transfer(1)).await.unwrap();
+        }
+    });
+    let mut included = std::collections::BTreeSet::new();
+    let mut storms = 0;
+    while included.len() < CALLS as usize {
+        match account.event().await {
+            TxEvent::Included { nonce, .. } => assert!(included.insert(nonce)),
+            TxEvent::Reorged { nonce, .. } => assert!(included.remove(&nonce)),
+            TxEvent::Sent { .. } => {}
+            other => panic!("{other:?}"),
+        }
+        let done = included.len() as u64;
+        if done >= 10 * (storms + 1) && storms < 3 {
+            storms += 1;
+            proxy.inject(Rule::on(SEND, Action::Lose).times(2));
+            proxy.inject(Rule::on(SEND, Action::Drop).times(2));
+            proxy.inject(Rule::on(SEND, Action::Status(502)).times(1));
+            proxy.inject(Rule::on(SEND, Action::Status(429)).times(1));
+            proxy.inject(Rule::on(SEND, error("internal error")).times(1));
+            anvil.reorg(2).await.unwrap();
+        }
+    }
+    submitting.await.unwrap();
+    assert!(included.into_iter().eq(0..CALLS));
+    assert_eq!(received(&anvil).await, U256::from(CALLS));
+}
+
+#[tokio::test]
 async fn a_full_pool_is_tried_again_with_the_same_nonce() {
     let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
     let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
