@@ -21,7 +21,7 @@ use crate::{
     policy::PolicyChain,
     report::{PluginReport, PluginState},
     services::{HostServices, Services},
-    slot::{Slot, Trouble},
+    slot::{Signals, Slot},
     supervisor::supervise,
 };
 
@@ -30,6 +30,8 @@ use crate::{
 /// Dropping it ends them without waiting; [`Host::shutdown`] ends them in good order.
 pub struct Host {
     slots: Vec<Arc<Slot>>,
+    /// Told whenever a plugin's state changes.
+    changes: watch::Sender<()>,
     /// Ends the supervisors.
     stop: watch::Sender<bool>,
     /// Writes what plugins log, until its sender says so.
@@ -70,12 +72,17 @@ impl Host {
         let (end_relay, relay_ended) = watch::channel(false);
         let (outbox, relay) = log::relay(relay_ended);
         let relay = (end_relay, tokio::spawn(relay));
+        let changes = watch::Sender::new(());
         let starting = config.plugins.iter().map(|plugin| async {
             // One trouble an instance, and instances one after the other.
             let (trouble, troubles) = mpsc::channel(4);
             let (core, outbox) = (core.clone(), outbox.clone());
             let services = |plugin: &PluginConfig, redactor| Services::new(plugin, redactor, core, outbox);
-            let (slot, outcome) = bring_up(plugin, &config, builtins, services, trouble).await;
+            let signals = Signals {
+                trouble,
+                changes: changes.clone(),
+            };
+            let (slot, outcome) = bring_up(plugin, &config, builtins, services, signals).await;
             if outcome.is_ok() {
                 tokio::spawn(supervise(slot.clone(), troubles, stopped.clone()));
             }
@@ -84,6 +91,7 @@ impl Host {
         let started = join_all(starting).await;
         let mut host = Self {
             slots: vec![],
+            changes,
             stop,
             relay: Mutex::new(Some(relay)),
         };
@@ -108,6 +116,11 @@ impl Host {
     /// The plugins, in the order of the configuration.
     pub fn plugins(&self) -> Vec<PluginReport> {
         self.slots.iter().map(|slot| slot.report()).collect()
+    }
+
+    /// Changes whenever a plugin's state does; [`Host::plugins`] then says what it is.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The source; `None` where none is configured. One that failed answers that it is down.
@@ -172,13 +185,13 @@ async fn bring_up(
     config: &HostConfig,
     builtins: &[Builtin],
     services: impl FnOnce(&PluginConfig, Arc<crate::secrets::Redactor>) -> Services,
-    trouble: mpsc::Sender<Trouble>,
+    signals: Signals,
 ) -> (Arc<Slot>, Result<(), HostError>) {
     let failed = |problem| Err(HostError::new(&plugin.id, problem));
     let slot = match loader::prepare(plugin, config, builtins).await {
-        Ok(prepared) => Arc::new(Slot::new(plugin.clone(), prepared, services, trouble)),
+        Ok(prepared) => Arc::new(Slot::new(plugin.clone(), prepared, services, signals)),
         Err(problem) => {
-            let slot = Arc::new(Slot::unusable(plugin.clone(), &problem, trouble));
+            let slot = Arc::new(Slot::unusable(plugin.clone(), &problem, signals));
             return (slot, failed(problem));
         }
     };

@@ -12,7 +12,10 @@ use arc_swap::ArcSwapOption;
 use serde::{Serialize, de::DeserializeOwned};
 use set_plugin_abi::{MAX_PAYLOAD, status};
 use set_types::Refusal;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+};
 
 use crate::{
     config::PluginConfig,
@@ -37,9 +40,16 @@ pub(crate) struct Slot {
     status: Mutex<Status>,
     calls: AtomicU64,
     failures: AtomicU64,
-    /// To the supervisor.
-    trouble: mpsc::Sender<Trouble>,
+    signals: Signals,
     runtime: Handle,
+}
+
+/// Whom a plugin tells what happens to it.
+pub(crate) struct Signals {
+    /// The supervisor.
+    pub(crate) trouble: mpsc::Sender<Trouble>,
+    /// Whoever wants to know that some plugin's state changed.
+    pub(crate) changes: watch::Sender<()>,
 }
 
 struct Ready {
@@ -52,6 +62,9 @@ struct Ready {
 struct Status {
     state: PluginState,
     generation: u64,
+    /// Why the state is not `Started`.
+    cause: Option<String>,
+    /// What went wrong last, in a call or in the plugin itself.
     last_error: Option<String>,
 }
 
@@ -67,7 +80,7 @@ impl Slot {
         config: PluginConfig,
         prepared: Prepared,
         services: impl FnOnce(&PluginConfig, Arc<Redactor>) -> Services,
-        trouble: mpsc::Sender<Trouble>,
+        signals: Signals,
     ) -> Self {
         let Prepared {
             loaded,
@@ -82,20 +95,20 @@ impl Slot {
             redactor,
             services,
         };
-        Self::with(config, Some(ready), PluginState::Loaded, None, trouble)
+        Self::with(config, Some(ready), PluginState::Loaded, None, signals)
     }
 
     /// A plugin that cannot be used, kept for the report.
-    pub(crate) fn unusable(config: PluginConfig, problem: &Problem, trouble: mpsc::Sender<Trouble>) -> Self {
-        Self::with(config, None, PluginState::Failed, Some(problem.to_string()), trouble)
+    pub(crate) fn unusable(config: PluginConfig, problem: &Problem, signals: Signals) -> Self {
+        Self::with(config, None, PluginState::Failed, Some(problem.to_string()), signals)
     }
 
     fn with(
         config: PluginConfig,
         ready: Option<Ready>,
         state: PluginState,
-        last_error: Option<String>,
-        trouble: mpsc::Sender<Trouble>,
+        cause: Option<String>,
+        signals: Signals,
     ) -> Self {
         Self {
             config,
@@ -104,11 +117,12 @@ impl Slot {
             status: Mutex::new(Status {
                 state,
                 generation: 0,
-                last_error,
+                last_error: cause.clone(),
+                cause,
             }),
             calls: AtomicU64::new(0),
             failures: AtomicU64::new(0),
-            trouble,
+            signals,
             runtime: Handle::current(),
         }
     }
@@ -142,7 +156,7 @@ impl Slot {
                 // Where the host is shutting down, the instance ends here: dropped, it is destroyed.
                 if status.state != PluginState::Draining && status.state != PluginState::Stopped {
                     self.instance.store(Some(Arc::new(instance)));
-                    status.state = PluginState::Started;
+                    self.turn(&mut status, PluginState::Started, None);
                 }
                 Ok(())
             }
@@ -154,25 +168,34 @@ impl Slot {
         }
     }
 
-    pub(crate) fn set_state(&self, state: PluginState, error: Option<String>) {
-        let mut status = self.status();
-        status.state = state;
-        if error.is_some() {
-            status.last_error = error;
+    /// Changes the state and tells whoever watches.
+    fn turn(&self, status: &mut Status, state: PluginState, cause: Option<String>) {
+        if cause.is_some() {
+            status.last_error.clone_from(&cause);
         }
+        status.state = state;
+        status.cause = cause;
+        self.signals.changes.send_replace(());
     }
 
-    /// Notes what a running instance says of its health; false where it runs no more.
-    pub(crate) fn set_health(&self, state: PluginState, error: Option<String>) -> bool {
+    pub(crate) fn set_state(&self, state: PluginState, cause: Option<String>) {
+        self.turn(&mut self.status(), state, cause);
+    }
+
+    /// Notes what a running instance says of its health; true where that is news.
+    pub(crate) fn set_health(&self, ill: Option<String>) -> bool {
+        let state = if ill.is_some() {
+            PluginState::Degraded
+        } else {
+            PluginState::Started
+        };
         let mut status = self.status();
-        let runs = matches!(status.state, PluginState::Started | PluginState::Degraded);
-        if runs && self.instance.load().is_some() {
-            status.state = state;
-            if error.is_some() {
-                status.last_error = error;
-            }
+        let runs = self.instance.load().is_some();
+        if !runs || (status.state, &status.cause) == (state, &ill) {
+            return false;
         }
-        runs
+        self.turn(&mut status, state, ill);
+        true
     }
 
     pub(crate) fn state(&self) -> PluginState {
@@ -182,7 +205,7 @@ impl Slot {
     /// Stops taking calls and hands out the instance, if one runs.
     pub(crate) fn close(&self) -> Option<Arc<Instance>> {
         let mut status = self.status();
-        status.state = PluginState::Draining;
+        self.turn(&mut status, PluginState::Draining, None);
         self.instance.swap(None)
     }
 
@@ -194,18 +217,18 @@ impl Slot {
         let current = self.instance.load();
         if current
             .as_ref()
-            .is_some_and(|current| current.generation() == instance.generation())
+            .is_none_or(|current| current.generation() != instance.generation())
         {
-            self.instance.store(None);
-            self.set_state(state, Some(reason.clone()));
+            return;
         }
-        let trouble = Trouble {
-            instance: instance.clone(),
-            reason,
-        };
+        self.instance.store(None);
+        self.set_state(state, Some(reason.clone()));
         // One trouble an instance, and one instance at a time: there is always room, until the
         // supervisor has ended with the host.
-        drop(self.trouble.try_send(trouble));
+        drop(self.signals.trouble.try_send(Trouble {
+            instance: instance.clone(),
+            reason,
+        }));
     }
 
     /// Asks the plugin, within its deadline and its concurrency.
@@ -227,7 +250,10 @@ impl Slot {
                 method,
                 kind,
             };
-            self.status().last_error = Some(error.to_string());
+            // A refusal for want of an instance would only repeat why there is none.
+            if !matches!(error.kind, CallErrorKind::Down(_)) {
+                self.status().last_error = Some(error.to_string());
+            }
             error
         })
     }
@@ -278,9 +304,9 @@ impl Slot {
     fn down(&self) -> CallErrorKind {
         let status = self.status();
         let cause = status
-            .last_error
+            .cause
             .as_deref()
-            .map_or(String::new(), |error| format!(": {error}"));
+            .map_or(String::new(), |cause| format!(": {cause}"));
         CallErrorKind::Down(format!("{}{cause}", status.state))
     }
 

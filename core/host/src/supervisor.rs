@@ -100,8 +100,7 @@ async fn replace(slot: &Arc<Slot>, trouble: Trouble, failures: &mut VecDeque<Ins
 }
 
 async fn check_health(slot: &Arc<Slot>) {
-    let before = slot.state();
-    if !matches!(before, PluginState::Started | PluginState::Degraded) {
+    if !matches!(slot.state(), PluginState::Started | PluginState::Degraded) {
         return;
     }
     let ill = match slot.call::<_, ()>(method::HEALTH, &()).await {
@@ -113,12 +112,7 @@ async fn check_health(slot: &Arc<Slot>) {
             _ => return,
         },
     };
-    let after = if ill.is_some() {
-        PluginState::Degraded
-    } else {
-        PluginState::Started
-    };
-    if slot.set_health(after, ill.clone()) && before != after {
+    if slot.set_health(ill.clone()) {
         match ill {
             Some(reason) => tracing::warn!(plugin = %slot.config.id, %reason, "the plugin cannot do its work"),
             None => tracing::info!(plugin = %slot.config.id, "the plugin can do its work again"),

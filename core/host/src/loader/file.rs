@@ -201,8 +201,8 @@ impl Image {
             .create_new(true)
             .mode(0o500)
             .open(&draft)?;
+        // No sync: a copy that a crash cut short is not what `is_at` looks for, and is written again.
         file.write_all(&self.bytes)?;
-        file.sync_all()?;
         fs::rename(&draft, path)
     }
 }

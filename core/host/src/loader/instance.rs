@@ -16,7 +16,7 @@ use std::{
 };
 
 use secrecy::{ExposeSecret as _, SecretString};
-use set_plugin_abi::{OwnedBuffer, SetBuffer, SetCompletion, SetSlice, status};
+use set_plugin_abi::{OwnedBuffer, SetBuffer, SetCompletion, SetSlice, method::HEALTH, status};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::{HostTable, START, Table, library::failure};
@@ -59,6 +59,8 @@ pub(crate) struct Instance {
     generation: u64,
     concurrency: usize,
     permits: Arc<Semaphore>,
+    /// One more call, which is the host's own: asking for health never keeps the work waiting.
+    own_permit: Arc<Semaphore>,
     commands: SyncSender<Command>,
     calls: &'static Calls,
     ended: watch::Receiver<bool>,
@@ -110,8 +112,9 @@ impl Instance {
             concurrency,
             generation,
         } = start;
-        // Calls hold permits, and each has at most one cancellation: this is never full.
-        let (commands, inbox) = sync_channel(2 * concurrency + 1);
+        // Calls hold permits, and each has at most one cancellation: with the order to stop, this is never
+        // full.
+        let (commands, inbox) = sync_channel(2 * (concurrency + 1) + 1);
         let calls: &'static Calls = Box::leak(Box::new(Calls {
             pending: Mutex::default(),
             next: AtomicU64::new(1),
@@ -140,10 +143,12 @@ impl Instance {
         };
         outcome.inspect_err(|_| host.close())?;
         let permits = Arc::new(Semaphore::new(concurrency));
+        let own_permit = Arc::new(Semaphore::new(1));
         Ok(Self {
             generation,
             concurrency,
             permits,
+            own_permit,
             commands,
             calls,
             ended,
@@ -157,7 +162,12 @@ impl Instance {
 
     /// Hands a call to the instance.
     pub(crate) fn begin(&self, method: &'static str, payload: Vec<u8>) -> Result<Begun, NotBegun> {
-        let permit = self.permits.clone().try_acquire_owned().map_err(|_| NotBegun::Busy)?;
+        let permits = if method == HEALTH {
+            &self.own_permit
+        } else {
+            &self.permits
+        };
+        let permit = permits.clone().try_acquire_owned().map_err(|_| NotBegun::Busy)?;
         let call = self.calls.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.calls.pending().insert(call, Pending { answer: sender, permit });
