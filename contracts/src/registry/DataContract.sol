@@ -10,10 +10,12 @@ pragma solidity 0.8.37;
 /// | 0 | 1 | 0x00: STOP, so that the code can't be run |
 /// | 1 | 1 | 0x01: version of this format |
 /// | 2 | 8 | timestamp of the block, seconds, big-endian |
-/// | 10 | … | entries and previous state roots |
+/// | 10 | … | entries of 68 bytes, and words of 32 bytes between them |
 ///
-/// An entry is `eventsRoot[32] eventCount[4] newStateRoot[32]`. The 32 bytes before an entry are
-/// always its previous state root: the entry before it where that is its predecessor, else the root written out.
+/// An entry is `eventsRoot[32] eventCount[4] newStateRoot[32]`. The 32 bytes before an entry are always its previous state
+/// root: the end of the entry before it where that is its predecessor, else a word written for it. Entries of a stream that
+/// is bound to one sequencer follow one another without a gap, and before the first one's previous state root stands a
+/// word with the stream's key.
 library DataContract {
     /// @dev EIP-170.
     uint256 internal constant MAX_CODE_SIZE = 24_576;
@@ -21,7 +23,7 @@ library DataContract {
     /// @dev Bytes before the first entry or root.
     uint256 internal constant HEADER_SIZE = 10;
     uint256 internal constant ENTRY_SIZE = 68;
-    uint256 internal constant ROOT_SIZE = 32;
+    uint256 internal constant WORD_SIZE = 32;
 
     /// @dev Everything that the entry at `offset` of `location` says.
     function readEntry(address location, uint256 offset)
@@ -44,6 +46,15 @@ library DataContract {
         assembly ("memory-safe") {
             extcodecopy(location, 0, add(offset, 36), 32)
             newStateRoot := mload(0)
+        }
+    }
+
+    /// @dev The key of the bound stream of which the entry at `offset` is number `position`, from 1.
+    function readBoundStream(address location, uint256 offset, uint256 position) internal view returns (bytes32 key) {
+        uint256 keyOffset = offset - (position - 1) * ENTRY_SIZE - 2 * WORD_SIZE;
+        assembly ("memory-safe") {
+            extcodecopy(location, 0, keyOffset, 32)
+            key := mload(0)
         }
     }
 

@@ -14,6 +14,8 @@ import {Record} from "./RegistryStorage.sol";
 /// @param length Bytes of that code.
 /// @param capacity Bytes that it may grow to.
 /// @param lastRoot New state root of the last entry, the code's last 32 bytes.
+/// @param boundStream Key of the last entry's stream if that is bound, else zero.
+/// @param boundPosition How many entries follow that key in the code.
 /// @param pendingStart Memory address of a list of records whose storage lacks the contract's address: pairs of a record's
 /// slot and its word.
 /// @param pendingEnd Where that list ends.
@@ -22,11 +24,16 @@ struct DataContractWriter {
     uint256 length;
     uint256 capacity;
     bytes32 lastRoot;
+    bytes32 boundStream;
+    uint256 boundPosition;
     uint256 pendingStart;
     uint256 pendingEnd;
 }
 
 using {append, seal, pendingNewStateRoot} for DataContractWriter global;
+
+/// @dev The most that an entry takes, with the words before it.
+uint256 constant MAX_ENTRY_SIZE = 2 * DataContract.WORD_SIZE + DataContract.ENTRY_SIZE;
 
 /// @dev PUSH2 length, DUP1, PUSH1 10, RETURNDATASIZE, CODECOPY, RETURNDATASIZE, RETURN: deploys the code after it.
 uint256 constant DEPLOY_CODE = 0x61000080600a3d393df3;
@@ -34,7 +41,7 @@ uint256 constant DEPLOY_CODE_SIZE = 10;
 
 /// @dev A writer with room for `entryCount` records, as many of them at a time as one contract can hold.
 function newWriter(uint256 entryCount) pure returns (DataContractWriter memory writer) {
-    uint256 worst = DataContract.HEADER_SIZE + entryCount * (DataContract.ROOT_SIZE + DataContract.ENTRY_SIZE);
+    uint256 worst = DataContract.HEADER_SIZE + entryCount * MAX_ENTRY_SIZE;
     uint256 capacity = worst < DataContract.MAX_CODE_SIZE ? worst : DataContract.MAX_CODE_SIZE;
     // A word before the code for what deploys it, a word after it because an entry's last store is a whole word.
     bytes memory room = new bytes(32 + capacity + 32);
@@ -56,20 +63,36 @@ function newWriter(uint256 entryCount) pure returns (DataContractWriter memory w
 
 /// @dev Adds a record of a batch that the rules allow. Its storage is marked at once, so that its id is taken for the rest of
 /// the call; `seal` must follow before the call ends, or the mark points nowhere.
-function append(DataContractWriter memory writer, Record storage record, Proposal memory proposal) {
-    uint256 offset = writer.length;
-    if (offset + DataContract.ROOT_SIZE + DataContract.ENTRY_SIZE > writer.capacity) {
-        seal(writer);
-        offset = writer.length;
-    }
+/// @param boundStream Key of the batch's stream if that is bound, else zero.
+function append(
+    DataContractWriter memory writer,
+    Record storage record,
+    Proposal memory proposal,
+    bytes32 boundStream
+) {
+    if (writer.length + MAX_ENTRY_SIZE > writer.capacity) seal(writer);
 
     uint256 start = writer.start;
+    uint256 offset = writer.length;
     bytes32 prevStateRoot = proposal.prevStateRoot;
-    if (offset == DataContract.HEADER_SIZE || writer.lastRoot != prevStateRoot) {
+    if (offset == DataContract.HEADER_SIZE || writer.lastRoot != prevStateRoot || writer.boundStream != boundStream) {
+        if (boundStream != 0) {
+            assembly ("memory-safe") {
+                mstore(add(start, offset), boundStream)
+            }
+            offset += DataContract.WORD_SIZE;
+        }
         assembly ("memory-safe") {
             mstore(add(start, offset), prevStateRoot)
         }
-        offset += DataContract.ROOT_SIZE;
+        offset += DataContract.WORD_SIZE;
+        writer.boundStream = boundStream;
+        writer.boundPosition = 0;
+    }
+    uint256 position;
+    if (boundStream != 0) {
+        position = writer.boundPosition + 1;
+        writer.boundPosition = position;
     }
     bytes32 eventsRoot = proposal.eventsRoot;
     bytes32 newStateRoot = proposal.newStateRoot;
@@ -83,9 +106,9 @@ function append(DataContractWriter memory writer, Record storage record, Proposa
     writer.length = offset + DataContract.ENTRY_SIZE;
     writer.lastRoot = newStateRoot;
 
-    // Neither can be cut: the rules bound the range, the capacity bounds the offset.
+    // None can be cut: the rules bound the range, the code's size limit the rest.
     // forge-lint: disable-next-line(unsafe-typecast)
-    RecordWord word = pendingWord(uint64(proposal.sequenceStart), uint16(offset));
+    RecordWord word = pendingWord(uint64(proposal.sequenceStart), uint16(position), uint16(offset));
     record.word = word;
     uint256 next = writer.pendingEnd;
     assembly ("memory-safe") {

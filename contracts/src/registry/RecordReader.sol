@@ -57,4 +57,13 @@ abstract contract RecordReader is RegistryStorage {
             prevStateRoot = _explicitPrevStateRoot[batchId];
         }
     }
+
+    /// @dev The stream of a committed batch if it was bound when that was committed, else zero.
+    function _readBoundStream(bytes32 batchId) internal view returns (bytes32 key) {
+        Record storage record = _records[batchId];
+        if (record.eventsRoot != 0) return _boundStreamOf[batchId];
+        RecordWord word = record.word;
+        uint256 position = word.boundPosition();
+        if (position != 0) key = DataContract.readBoundStream(word.dataContract(), word.offset(), position);
+    }
 }

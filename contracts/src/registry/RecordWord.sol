@@ -6,7 +6,8 @@ pragma solidity 0.8.37;
 /// | bits | in slots (`eventsRoot` is not zero) | in code (`eventsRoot` is zero) |
 /// | --- | --- | --- |
 /// | 192..255 | sequence number of the first event | the same |
-/// | 160..191 | event count | offset of the entry in the data contract's code (lower 16 bits) |
+/// | 176..191 | event count, with the next | in a bound stream: the entry's position in its run of entries, from 1; else 0 |
+/// | 160..175 | | offset of the entry in the data contract's code |
 /// | 128..159 | timestamp, seconds, until the year 2106 | upper 32 bits of the data contract's address |
 /// | 0..127 | UUID of the predecessor, or zero | lower 128 bits of that address |
 ///
@@ -21,6 +22,7 @@ using {
     timestamp,
     predecessor,
     offset,
+    boundPosition,
     dataContract,
     withDataContract
 } for RecordWord global;
@@ -31,8 +33,8 @@ function slotsWord(uint64 start, uint32 count, uint32 time, uint128 predecessorU
 }
 
 /// @dev The word of a record whose data contract is still to be created.
-function pendingWord(uint64 start, uint16 entryOffset) pure returns (RecordWord) {
-    return RecordWord.wrap(uint256(start) << 192 | uint256(entryOffset) << 160);
+function pendingWord(uint64 start, uint16 position, uint16 entryOffset) pure returns (RecordWord) {
+    return RecordWord.wrap(uint256(start) << 192 | uint256(position) << 176 | uint256(entryOffset) << 160);
 }
 
 function withDataContract(RecordWord word, address location) pure returns (RecordWord) {
@@ -61,6 +63,11 @@ function predecessor(RecordWord word) pure returns (uint128) {
 
 function offset(RecordWord word) pure returns (uint16) {
     return uint16(RecordWord.unwrap(word) >> 160);
+}
+
+/// @return Zero where the stream was not bound when the batch was committed.
+function boundPosition(RecordWord word) pure returns (uint16) {
+    return uint16(RecordWord.unwrap(word) >> 176);
 }
 
 /// @return Zero while the contract is still to be created, which only the creating call can see.

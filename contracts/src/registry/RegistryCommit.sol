@@ -109,7 +109,7 @@ abstract contract RegistryCommit is StreamReader {
     ) external {
         StatusWord status = _checkSequencer();
         if (!_isCommitted(batchId)) revert BatchNotCommitted();
-        bytes32 key = _boundStreamOf[batchId];
+        bytes32 key = _readBoundStream(batchId);
         if (key != 0) {
             address boundTo = streamSequencer[key];
             if (boundTo != address(0) && boundTo != msg.sender) revert StreamBoundToSequencer(boundTo);
@@ -186,6 +186,7 @@ abstract contract RegistryCommit is StreamReader {
         bytes32 key = _streamKey(run.tenantId, run.storeId);
         HeadWord head = _heads[key];
         bytes memory streamViolation = CommitRules.checkStream(run.tenantId, run.storeId, _boundTo(key, head));
+        bytes32 boundStream = head.bound() ? key : bytes32(0);
         // What the run says of its next batch.
         Proposal memory proposal;
         proposal.prevStateRoot = run.prevStateRoot;
@@ -223,9 +224,8 @@ abstract contract RegistryCommit is StreamReader {
                 // The selector is what is reported: forge-lint: disable-next-line(unsafe-typecast)
                 emit BatchSkipped(batchId, key, bytes4(violation));
             } else {
-                writer.append(record, proposal);
+                writer.append(record, proposal, boundStream);
                 if (!opened) emit StreamOpened(key, run.tenantId, run.storeId);
-                if (head.bound()) _boundStreamOf[batchId] = key;
                 _emitCommitted(proposal, key);
                 opened = true;
                 lastBatchId = batchId;

@@ -40,7 +40,7 @@ abstract contract RegistryStorage is ISetRegistry {
     /// @inheritdoc ISetRegistry
     mapping(bytes32 tenantStoreKey => address) public streamSequencer;
 
-    /// @dev The stream of a batch that was committed while its stream was bound, so that its STARK proof can be bound too.
+    /// @dev The stream of a record in slots that was committed while its stream was bound, so that its proof is bound too.
     mapping(bytes32 batchId => bytes32 tenantStoreKey) internal _boundStreamOf;
 
     mapping(bytes32 batchId => StarkProof) internal _starkProofs;

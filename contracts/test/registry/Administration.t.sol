@@ -5,6 +5,7 @@ import {OwnableUpgradeable} from "@openzeppelin/contracts-upgradeable/access/Own
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 
 import {SetRegistry} from "../../src/SetRegistry.sol";
+import {NextRegistry} from "./NextRegistry.sol";
 import {RegistryTest} from "./RegistryTest.sol";
 
 /// Who may decide what.
@@ -140,7 +141,7 @@ contract AdministrationTest is RegistryTest {
     function test_anUpgradeKeepsEverything() public {
         commit(batch(1));
         commitRun(run(2, 3));
-        address implementation = address(new SetRegistry());
+        address implementation = address(new NextRegistry());
         vm.expectEmit(address(registry));
         emit ContractUpgraded(implementation, owner);
         vm.prank(owner);

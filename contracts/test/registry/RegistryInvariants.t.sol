@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {SetRegistry} from "../../src/SetRegistry.sol";
 import {Batch, BatchCommitment, Run} from "../../src/registry/RegistryTypes.sol";
+import {NextRegistry} from "./NextRegistry.sol";
 import {RegistryTest} from "./RegistryTest.sol";
 
 /// A sequencer and an owner at work, with a model of what the registry must hold.
@@ -88,7 +89,7 @@ contract RegistryHandler is RegistryTest {
     }
 
     function upgrade() external {
-        address implementation = address(new SetRegistry());
+        address implementation = address(new NextRegistry());
         vm.prank(owner);
         registry.upgradeToAndCall(implementation, "");
     }

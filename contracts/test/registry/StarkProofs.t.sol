@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Run} from "../../src/registry/RegistryTypes.sol";
 import {RegistryTest} from "./RegistryTest.sol";
 
 /// Metadata of STARK proofs.
@@ -13,8 +14,13 @@ contract StarkProofsTest is RegistryTest {
         uint64 proofSize;
     }
 
+    address private immutable guest = makeAddress("guest");
+
     function _proof(uint256 number) private pure returns (Proof memory) {
-        Commit memory c = batch(number);
+        return _proofOf(batch(number));
+    }
+
+    function _proofOf(Commit memory c) private pure returns (Proof memory) {
         return Proof(c.batchId, "proof", c.prevStateRoot, c.newStateRoot, 4096);
     }
 
@@ -109,20 +115,46 @@ contract StarkProofsTest is RegistryTest {
         }
     }
 
+    /// Records of a bound stream tell which stream they are of, in slots and at any place in a data contract.
     function test_aBoundStreamsProofsAreBoundToo() public {
+        bytes32 otherStore = uuid("other store");
         vm.startPrank(owner);
-        registry.setSequencerAuthorization(stranger, true);
+        registry.setStrictMode(false);
         registry.setStreamSequencer(TENANT, STORE, sequencer);
+        registry.setStreamSequencer(TENANT, "bound too", sequencer);
         vm.stopPrank();
         commit(batch(1));
-        commitRun(run(2, 2));
-        vm.prank(owner);
+        Run[] memory runs = new Run[](5);
+        runs[0] = run(TENANT, otherStore, 1, 2);
+        runs[1] = run(2, 4);
+        runs[2] = run(TENANT, "bound too", 1, 2);
+        runs[3] = run(6, 7);
+        runs[3].batches[0].eventsRoot = 0;
+        runs[4] = run(TENANT, otherStore, 3, 3);
+        vm.assertEq(commitRuns(registry, runs), 9);
+        vm.startPrank(owner);
         registry.setStreamSequencer(TENANT, STORE, stranger);
-        _proveReverts(_proof(1), abi.encodeWithSelector(StreamBoundToSequencer.selector, stranger));
-        _proveReverts(_proof(2), abi.encodeWithSelector(StreamBoundToSequencer.selector, stranger));
+        registry.setStreamSequencer(TENANT, "bound too", guest);
+        vm.stopPrank();
+
+        for (uint256 number = 1; number <= 7; ++number) {
+            if (number == 5 || number == 6) continue;
+            assertStored(batch(number));
+            _proveReverts(_proof(number), abi.encodeWithSelector(StreamBoundToSequencer.selector, stranger));
+        }
+        for (uint256 number = 1; number <= 2; ++number) {
+            Commit memory c = batchOf(TENANT, "bound too", number);
+            assertStored(c);
+            _proveReverts(_proofOf(c), abi.encodeWithSelector(StreamBoundToSequencer.selector, guest));
+        }
+        for (uint256 number = 1; number <= 3; ++number) {
+            assertStored(batchOf(TENANT, otherStore, number));
+            _prove(_proofOf(batchOf(TENANT, otherStore, number)));
+        }
         vm.prank(owner);
         registry.setStreamSequencer(TENANT, STORE, address(0));
         _prove(_proof(1));
+        _prove(_proof(7));
     }
 
     function test_commitsABatchWithItsProof() public {
