@@ -6,8 +6,8 @@ pragma solidity 0.8.37;
 /// | bits | in slots (`eventsRoot` is not zero) | in code (`eventsRoot` is zero) |
 /// | --- | --- | --- |
 /// | 192..255 | sequence number of the first event | the same |
-/// | 176..191 | event count, with the next | in a bound stream: the entry's position in its run of entries, from 1; else 0 |
-/// | 160..175 | | offset of the entry in the data contract's code |
+/// | 176..191 | event count, upper half | in a bound stream: the entry's position in its run of entries, from 1; else 0 |
+/// | 160..175 | event count, lower half | offset of the entry in the data contract's code |
 /// | 128..159 | timestamp, seconds, until the year 2106 | upper 32 bits of the data contract's address |
 /// | 0..127 | UUID of the predecessor, or zero | lower 128 bits of that address |
 ///
