@@ -181,7 +181,7 @@ mod tests {
                 "3 parameters given; this method takes: batchId, limit",
             ),
             (r#"{"batchId": "a", "limits": 1}"#, "there is no parameter `limits`"),
-            (r#"["a", -1]"#, "parameter `limit`: invalid value"),
+            (r#"["a", -1]"#, "parameter `limit`: invalid type"),
             (r#"["a", "0x"]"#, "parameter `limit`: invalid value"),
             (r#"["a", "0x+1"]"#, "give a number, at most 500"),
             ("7", "as an array or as an object"),

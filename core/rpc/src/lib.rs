@@ -28,6 +28,7 @@ mod config;
 mod error;
 mod handler;
 mod health;
+mod host;
 mod method;
 mod middleware;
 mod port;

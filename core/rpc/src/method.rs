@@ -17,8 +17,10 @@ pub(crate) struct Method {
     pub(crate) summary: &'static str,
     /// Its parameters, in order.
     pub(crate) params: &'static [Param],
-    handler: fn(Arc<Service>, Args) -> BoxFuture<'static, Result<Box<RawValue>, RpcError>>,
+    handler: fn(Arc<Service>, Args) -> BoxFuture<'static, Answer>,
 }
+
+type Answer = Result<Box<RawValue>, RpcError>;
 
 /// A parameter.
 #[derive(Debug)]
@@ -156,7 +158,7 @@ pub(crate) fn router(service: Arc<Service>) -> Result<RpcModule<Arc<Service>>, j
     Ok(router)
 }
 
-fn encode<T: Serialize>(answer: &T) -> Result<Box<RawValue>, RpcError> {
+fn encode<T: Serialize>(answer: &T) -> Answer {
     serde_json::value::to_raw_value(answer).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written as JSON");
         RpcError::Internal

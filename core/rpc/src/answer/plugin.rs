@@ -14,6 +14,8 @@ pub struct PluginAnswer {
     pub name: Option<String>,
     /// Its version; null before it is loaded.
     pub version: Option<String>,
+    /// What it says it does; null before it is loaded.
+    pub description: Option<String>,
     /// Whether it is linked in; else it was loaded from a file.
     pub builtin: bool,
     /// SHA-256 of its file, in hex; null where it is linked in.

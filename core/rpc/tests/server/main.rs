@@ -1,0 +1,9 @@
+//! Real servers, asked over HTTP and WebSocket.
+
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+mod health;
+mod namespace;
+mod on_chain;
+mod transport;
