@@ -11,62 +11,54 @@ use alloy::{
     rpc::types::TransactionRequest,
 };
 use alloy_primitives::{Address, B256, keccak256};
-use alloy_sol_types::{SolCall, SolEvent};
+use alloy_sol_types::SolCall;
+use async_trait::async_trait;
+use serde_json::{json, value::RawValue};
 use set_chain::{ChainView, EndpointConfig, L2Provider, SettlementTag, bindings::SetRegistry, track};
-use set_index::{Anchored, Counts, Follower, FollowerOptions, Index, LogDecoder};
+use set_host::{Builtin, Host, HostConfig, HostServices, ServiceError};
+use set_index::{Anchored, Counts, Follower, FollowerOptions, Index};
 use set_testkit::{Action, Anvil, Contracts, RpcProxy, Rule, anvil::DEVNET_CHAIN_ID, deploy};
-use set_types::{BatchId, CommittedLog, DecodeRequest, DecodeResponse, LogFilter, StreamId, StreamOpened};
+use set_types::{BatchId, StreamId};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// Far above what any step takes; only a hang reaches it.
 const HANG: Duration = Duration::from_secs(60);
 
-/// Reads the registry's two events; what a submitter does, without a plugin around it.
-struct RegistryLogs(Address);
+/// The core's side of a plugin: it asks the node, and keeps nothing.
+struct Node(L2Provider);
 
-impl LogDecoder for RegistryLogs {
-    async fn log_filter(&self) -> Result<LogFilter, String> {
-        let topics = vec![
-            SetRegistry::BatchCommitted::SIGNATURE_HASH,
-            SetRegistry::StreamOpened::SIGNATURE_HASH,
-        ];
-        Ok(LogFilter {
-            addresses: vec![self.0],
-            topics,
-            from_block: None,
-        })
+#[async_trait]
+impl HostServices for Node {
+    async fn chain_call(&self, _: &str, method: &str, params: Box<RawValue>) -> Result<Box<RawValue>, ServiceError> {
+        let answer = self.0.raw_request(method.to_owned().into(), params).await;
+        answer.map_err(|error| ServiceError::retryable(error.to_string()))
     }
 
-    async fn decode(&self, request: DecodeRequest) -> Result<DecodeResponse, String> {
-        let mut response = DecodeResponse::default();
-        for (position, log) in request.logs.iter().enumerate() {
-            if let Ok(event) = SetRegistry::BatchCommitted::decode_raw_log(log.topics.iter().copied(), &log.data) {
-                response.committed.push(CommittedLog {
-                    log: position,
-                    batch_id: event.batchId.into(),
-                    stream_key: event.tenantStoreKey,
-                    events_root: event.eventsRoot,
-                    new_state_root: event.newStateRoot,
-                    sequence_start: event.sequenceStart,
-                    sequence_end: event.sequenceEnd,
-                    event_count: event.eventCount,
-                });
-                continue;
-            }
-            let event = SetRegistry::StreamOpened::decode_raw_log(log.topics.iter().copied(), &log.data)
-                .map_err(|error| error.to_string())?;
-            let stream = StreamId {
-                tenant_id: event.tenantId.into(),
-                store_id: event.storeId.into(),
-            };
-            response.opened.push(StreamOpened {
-                log: position,
-                stream_key: event.tenantStoreKey,
-                stream,
-            });
-        }
-        Ok(response)
+    async fn kv_get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, ServiceError> {
+        Ok(None)
     }
+
+    async fn kv_put(&self, _: &str, _: &str, _: Vec<u8>) -> Result<(), ServiceError> {
+        Ok(())
+    }
+}
+
+/// The submitter that an operator would run, behind the plugin boundary.
+async fn submitter(provider: L2Provider, contracts: Contracts) -> Host {
+    let plugin = json!({
+        "id": "registry", "kind": "submitter", "builtin": "registry-submitter", "required": true,
+        "config": { "registry": contracts.registry, "start_block": contracts.block },
+        "allow": { "chain_calls": ["eth_call", "eth_getLogs", "eth_chainId"] },
+    });
+    let config = HostConfig {
+        plugins: vec![serde_json::from_value(plugin).unwrap()],
+        ..HostConfig::default()
+    };
+    let builtin = Builtin {
+        name: "registry-submitter",
+        entry: set_registry_submitter::PLUGIN,
+    };
+    Host::start(config, &[builtin], Arc::new(Node(provider))).await.unwrap()
 }
 
 /// A chain with a registry on it.
@@ -150,6 +142,7 @@ fn stream(number: u8) -> StreamId {
 struct Followed {
     index: Index,
     heads: watch::Receiver<Arc<ChainView>>,
+    host: Host,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -162,13 +155,19 @@ impl Followed {
             from_block: contracts.block,
             max_range,
         };
-        let decoder = RegistryLogs(contracts.registry);
+        let host = submitter(provider.clone(), contracts).await;
+        let decoder = host.submitter().unwrap();
         let follower = Follower::new(provider, decoder, index.clone(), heads.clone(), options);
         let tasks = vec![
             tokio::spawn(tracking),
             tokio::spawn(follower.run(std::future::pending())),
         ];
-        Self { index, heads, tasks }
+        Self {
+            index,
+            heads,
+            host,
+            tasks,
+        }
     }
 
     /// Returns once the index is at the block with this hash.
@@ -193,6 +192,7 @@ impl Followed {
             task.abort();
             let _ = task.await;
         }
+        self.host.shutdown(HANG).await;
     }
 }
 
