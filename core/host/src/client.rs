@@ -152,7 +152,7 @@ impl SubmitterClient {
     pub async fn plan(&self, request: &PlanRequest) -> Result<PlanResponse, CallError> {
         let response: PlanResponse = self.0.call(method::PLAN, request).await?;
         for call in &response.calls {
-            let refused = |refused| self.plan_error(CallErrorKind::NotAllowed(refused));
+            let refused = |refused| self.plan_error(CallErrorKind::NotAllowed(Box::new(refused)));
             self.allows(call).map_err(refused)?;
         }
         self.check_plan(request, &response)

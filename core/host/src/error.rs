@@ -165,7 +165,7 @@ pub enum CallErrorKind {
     Protocol(String),
     /// It proposed what the operator did not allow.
     #[error(transparent)]
-    NotAllowed(NotAllowed),
+    NotAllowed(Box<NotAllowed>),
     /// There is no running instance.
     #[error("it is not running: {0}")]
     Down(String),

@@ -168,7 +168,6 @@ mod tests {
         let (outbox, _task) = relay(stop);
         let (plugin, redactor, budget) = (Arc::from("flood"), Arc::default(), LogBudget::default());
         let texts = || ("t".to_owned(), "m".to_owned(), String::new());
-        // However slow the machine, ten times as many lines as a second allows are not written in one.
         for _ in 0..PER_SECOND {
             outbox.send(&plugin, &redactor, &budget, 3, texts);
         }

@@ -1,5 +1,6 @@
 //! A plugin in C, through the committed header: one that keeps the contract, and one for each clause that
 //! it could break.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod support;
 

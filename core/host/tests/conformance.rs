@@ -1,5 +1,6 @@
 //! What every plugin can rely on and no plugin can break, the same for code that is linked in and for a
 //! library that is loaded.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod support;
 

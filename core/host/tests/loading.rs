@@ -1,4 +1,5 @@
 //! Which files are loaded, and what is said of those that are not.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What a loaded library leaves behind: no memory of the wrong allocator, no threads.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 #![allow(unsafe_code, reason = "an allocator of its own is what this program is about")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! The chain of policies, and what a submitter may answer.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod support;
 

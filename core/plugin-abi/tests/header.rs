@@ -1,4 +1,5 @@
 //! The C header says what the Rust types say: sizes, offsets and numbers, checked by a C compiler.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::{fmt::Write as _, fs, mem::offset_of, path::Path, process::Command};
 

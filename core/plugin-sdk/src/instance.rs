@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
@@ -56,13 +56,24 @@ impl<P: Package> Instance<P> {
             .on_thread_start(move || std::mem::forget(dispatcher::set_default(&of_threads)))
             .build()
             .map_err(|error| PluginError::retryable(format!("no threads for the plugin: {error}")))?;
-        let plugin = dispatcher::with_default(&dispatch, || runtime.block_on(P::create(config, host)))?;
-        Ok(Self {
-            plugin: Arc::new(plugin),
-            runtime,
-            running: Arc::default(),
-            dispatch,
-        })
+        let create = || dispatcher::with_default(&dispatch, || runtime.block_on(P::create(config, host)));
+        match catch_unwind(AssertUnwindSafe(create)) {
+            Ok(Ok(plugin)) => Ok(Self {
+                plugin: Arc::new(plugin),
+                runtime,
+                running: Arc::default(),
+                dispatch,
+            }),
+            // Just dropped, the runtime would wait for whatever the plugin left running on it.
+            Ok(Err(refused)) => {
+                runtime.shutdown_timeout(STOP);
+                Err(refused)
+            }
+            Err(panic) => {
+                runtime.shutdown_timeout(STOP);
+                resume_unwind(panic)
+            }
+        }
     }
 
     /// Begins a call; `done` completes it.

@@ -1,4 +1,5 @@
 //! A plugin written as an author writes one, driven through its C table.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use serde_json::json;
 use set_plugin_sdk::{harness::Harness, prelude::*};
