@@ -8,7 +8,6 @@ use alloy::{
     transports::{RpcError, TransportError, TransportErrorKind, http::reqwest},
 };
 use op_alloy::network::Optimism;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// A node of the L2. `Optimism`, because plain Ethereum types cannot decode the deposit that every
@@ -16,25 +15,14 @@ use url::Url;
 pub type L2Provider = RootProvider<Optimism>;
 
 /// Where the node is and how long to wait for it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct EndpointConfig {
     /// The node's public JSON-RPC, `http://` or `https://`. Never its engine API.
     pub rpc_url: Url,
     /// Upper bound for one round trip.
-    #[serde(with = "humantime_serde", default = "default_timeout")]
     pub timeout: Duration,
-    /// Pause between two looks at the head; at most half the block time keeps up with every block.
-    #[serde(with = "humantime_serde", default = "default_poll_interval")]
+    /// Pause between two looks for a receipt or a filter's changes, where alloy itself polls.
     pub poll_interval: Duration,
-}
-
-const fn default_timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn default_poll_interval() -> Duration {
-    Duration::from_millis(500)
 }
 
 /// Shows scheme, host and port only: paths, queries and user parts of URLs carry access keys.
