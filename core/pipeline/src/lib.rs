@@ -19,5 +19,5 @@ mod work;
 pub use config::{ConfigProblem, EventsRootCheck, PipelineConfig, StateRootCheck};
 pub use pipeline::{Parts, Pipeline, PipelineError, PipelineHandle, PipelineView};
 pub use status::{
-    Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingCursor, PendingFilter, PipelineStatus, SourceStatus,
+    Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingFilter, PipelineStatus, SourceStatus,
 };

@@ -9,7 +9,7 @@ use set_chain::ChainView;
 use set_host::{PolicyChain, SourceClient, SubmitterClient};
 use set_index::{Durable, Index, StoreError};
 use set_txmgr::{TxConfig, TxEvent, TxMgr};
-use set_types::{BatchId, PendingCommitment};
+use set_types::{BatchId, PendingCommitment, PendingCursor};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -21,7 +21,7 @@ use crate::{
     config::{ConfigProblem, PipelineConfig},
     coordinator::{Command, Coordinator},
     ledger::{Ledger, Start},
-    status::{PendingCursor, PendingFilter, PipelineStatus},
+    status::{PendingFilter, PipelineStatus},
     work::Workshop,
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use set_types::{BatchId, PendingCommitment, Stage, StreamId, Timestamp};
+use set_types::{BatchId, Stage, StreamId, Timestamp};
 
 /// The pipeline at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -137,25 +137,4 @@ pub struct PendingFilter {
     pub stream: Option<StreamId>,
     /// Only those in this stage.
     pub stage: Option<Stage>,
-}
-
-/// A place in the list of pending commitments: by stream, then by sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PendingCursor {
-    /// The stream.
-    pub stream: StreamId,
-    /// First sequence number of the commitment.
-    pub sequence_start: u64,
-    /// The commitment.
-    pub batch_id: BatchId,
-}
-
-impl From<&PendingCommitment> for PendingCursor {
-    fn from(pending: &PendingCommitment) -> Self {
-        Self {
-            stream: pending.commitment.stream(),
-            sequence_start: pending.commitment.sequence_start,
-            batch_id: pending.commitment.batch_id,
-        }
-    }
 }

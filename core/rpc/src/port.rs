@@ -4,7 +4,7 @@ use alloy::eips::BlockId;
 use async_trait::async_trait;
 use set_chain::{ChainError, RegistryReader};
 use set_types::{
-    BatchId, InclusionProof, InclusionProofRequest, PendingCommitment, RecordedCommitment, Stage, StreamHead, StreamId,
+    BatchId, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, RecordedCommitment, Stage, StreamHead, StreamId,
     alloy_primitives::B256,
 };
 
@@ -15,7 +15,7 @@ const LATEST: BlockId = BlockId::latest();
 /// Commitments that are on their way.
 #[async_trait]
 pub trait Pending: Send + Sync + 'static {
-    /// Those that match `query`, ordered by batch id.
+    /// Those that match `query`, ordered by stream, then by sequence.
     async fn list(&self, query: PendingQuery) -> Vec<PendingCommitment>;
 
     /// One of them.
@@ -29,8 +29,8 @@ pub struct PendingQuery {
     pub stream: Option<StreamId>,
     /// Only those at this stage.
     pub stage: Option<Stage>,
-    /// Only those with a greater batch id.
-    pub after: Option<BatchId>,
+    /// Only those behind this place.
+    pub after: Option<PendingCursor>,
     /// At most so many.
     pub limit: usize,
 }

@@ -1,2 +1,97 @@
-//! The program: configuration, wiring, command line.
-fn main() {}
+//! `set-sidecar`: the program. Reads the configuration, wires the parts together, and offers the
+//! command line; everything else is in the crates below.
+
+mod cli;
+mod config;
+mod logging;
+mod ports;
+mod run;
+mod services;
+mod verify;
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser};
+use eyre::{Result, WrapErr};
+use set_host::Host;
+
+use crate::{
+    cli::{Cli, Command, ConfigArgs, PluginCommand},
+    config::Config,
+};
+
+fn main() -> ExitCode {
+    set_chain::install_tls();
+    match dispatch(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do if standard error is closed.
+            let _ = writeln!(io::stderr(), "set-sidecar: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match command {
+        Command::Run { config } => {
+            let config = Config::load(&config.layers())?;
+            logging::install(&config.sidecar.log, config.sidecar.log_format)?;
+            runtime()?.block_on(run::run(config))
+        }
+        Command::Check { config } => check(&config, &mut out),
+        Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file, &mut out),
+        Command::Verify(args) => verify::verify(&args, &mut out),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "set-sidecar", &mut out);
+            Ok(())
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .wrap_err("no runtime")
+}
+
+/// Reads everything, loads the plugins without starting them, and says what is wrong.
+fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
+    let layers = args.layers();
+    let config = Config::load(&layers)?;
+    let problems = runtime()?.block_on(Host::check(&run::host_config(&config), &run::builtins()));
+    if !problems.is_empty() {
+        let lines: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+        eyre::bail!("{} problem(s) with plugins:{}", lines.len(), lines.concat());
+    }
+    writeln!(out, "{}: no problems", layers.base.display())?;
+    writeln!(
+        out,
+        "  chain      {} ({}), registry {}",
+        config.chain.id, config.chain.name, config.chain.registry
+    )?;
+    writeln!(out, "  signer     {}", config.sidecar.signer)?;
+    writeln!(out, "  report at  {}", config.commitment.report_at)?;
+    for plugin in &config.plugins {
+        writeln!(
+            out,
+            "  {:<10} {} ({})",
+            plugin.kind.to_string(),
+            plugin.id,
+            plugin.origin
+        )?;
+    }
+    Ok(())
+}
+
+fn inspect(file: &Path, out: &mut impl Write) -> Result<()> {
+    let inspection = set_host::inspect(file).wrap_err_with(|| format!("{}", file.display()))?;
+    writeln!(out, "{}", serde_json::to_string_pretty(&inspection)?)?;
+    Ok(())
+}

@@ -33,7 +33,7 @@ pub use policy::{
 pub use proof::{InclusionProof, InclusionProofRequest};
 pub use report::{AnchorReceipt, ReportOutcome, ReportRequest, ReportResponse, ReportStatus};
 pub use source::{Malformed, PollRequest, PollResponse, PollStreamRequest};
-pub use stage::{PendingCommitment, Stage};
+pub use stage::{PendingCommitment, PendingCursor, Stage};
 pub use stream::{StreamHead, StreamId};
 
 pub use alloy_primitives;

@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Commitment;
+use crate::{BatchId, Commitment, StreamId};
 
 /// A step in a commitment's life, in the order in which they come. The last four can be undone by a
 /// reorg until the chain finalizes them.
@@ -49,4 +49,25 @@ pub struct PendingCommitment {
     pub tx_hash: Option<B256>,
     /// The L2 block of that transaction, once it is included.
     pub block_number: Option<u64>,
+}
+
+/// A place in the list of pending commitments, which is ordered by stream, then by sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PendingCursor {
+    /// The stream.
+    pub stream: StreamId,
+    /// First sequence number of the commitment.
+    pub sequence_start: u64,
+    /// The commitment.
+    pub batch_id: BatchId,
+}
+
+impl From<&PendingCommitment> for PendingCursor {
+    fn from(pending: &PendingCommitment) -> Self {
+        Self {
+            stream: pending.commitment.stream(),
+            sequence_start: pending.commitment.sequence_start,
+            batch_id: pending.commitment.batch_id,
+        }
+    }
 }

@@ -18,6 +18,11 @@ mod snapshot;
 mod stream;
 mod work;
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod properties;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, ops::Bound};
 use alloy_primitives::B256;
 use set_chain::SettlementTag;
 use set_index::StreamPosition;
-use set_types::{BatchId, PendingCommitment, Stage};
+use set_types::{BatchId, PendingCommitment, PendingCursor, Stage};
 
 use super::{
     Ledger,
     entry::{Anchor, Entry, OnChain, Place, ReportStep, Standing},
     stream::Stream,
 };
-use crate::status::{Hold, HoldKind, PendingCursor, PendingFilter, PipelineStatus};
+use crate::status::{Hold, HoldKind, PendingFilter, PipelineStatus};
 
 impl Ledger {
     /// Commitments behind `after`, in order of stream and sequence, at most `limit`.

@@ -1,7 +1,8 @@
 //! `set_getCommitment`, `set_listCommitments`, `set_pendingCommitments`.
 
+use alloy_primitives::{B256, hex};
 use set_index::{ChainPosition, StreamPosition};
-use set_types::{BatchId, Stage};
+use set_types::{BatchId, PendingCursor, Stage, StreamId};
 
 use super::streams::StreamParam;
 use crate::{
@@ -91,7 +92,7 @@ pub(crate) async fn pending_commitments(
         None => None,
     };
     let stage: Option<Stage> = args.optional()?;
-    let after: Option<BatchId> = args.optional()?;
+    let after = args.optional::<String>()?.as_deref().map(pending_cursor).transpose()?;
     let limit = service.page(args.optional::<Number>()?)?;
     let query = PendingQuery {
         stream,
@@ -105,11 +106,38 @@ pub(crate) async fn pending_commitments(
     let next_cursor = found
         .last()
         .filter(|_| more)
-        .map(|last| last.commitment.batch_id.to_string());
+        .map(|last| write_pending_cursor(&last.into()));
     Ok(PageAnswer {
         items: found.into_iter().map(CommitmentAnswer::from).collect(),
         next_cursor,
     })
+}
+
+fn write_pending_cursor(cursor: &PendingCursor) -> String {
+    let PendingCursor {
+        stream,
+        sequence_start,
+        batch_id,
+    } = cursor;
+    let [tenant, store, batch] =
+        [stream.tenant_id.to_b256(), stream.store_id.to_b256(), batch_id.to_b256()].map(hex::encode);
+    format!("p{tenant}.{store}.{sequence_start:x}.{batch}")
+}
+
+fn pending_cursor(cursor: &str) -> Result<PendingCursor, RpcError> {
+    let word = |digits: &str| digits.parse::<B256>().ok();
+    let parse = || {
+        let mut parts = cursor.strip_prefix('p')?.splitn(4, '.');
+        Some(PendingCursor {
+            stream: StreamId {
+                tenant_id: word(parts.next()?)?.into(),
+                store_id: word(parts.next()?)?.into(),
+            },
+            sequence_start: u64::from_str_radix(parts.next()?, 16).ok()?,
+            batch_id: word(parts.next()?)?.into(),
+        })
+    };
+    parse().ok_or_else(wrong_cursor)
 }
 
 fn stream_cursor(cursor: &str) -> Result<StreamPosition, RpcError> {

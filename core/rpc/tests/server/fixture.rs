@@ -17,7 +17,7 @@ use set_rpc::{
     StatusReport, answer::PluginAnswer,
 };
 use set_types::{
-    BatchId, Commitment, CommittedLog, InclusionProof, InclusionProofRequest, PendingCommitment, Stage, StreamId,
+    BatchId, Commitment, CommittedLog, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, Stage, StreamId,
     Timestamp,
 };
 use set_ves::EventTree;
@@ -134,9 +134,12 @@ impl Pending for Waiting {
         let matches = |pending: &&PendingCommitment| {
             query.stream.is_none_or(|stream| stream == pending.commitment.stream())
                 && query.stage.is_none_or(|stage| stage == pending.stage)
-                && query.after.is_none_or(|after| pending.commitment.batch_id > after)
+                && query.after.is_none_or(|after| PendingCursor::from(*pending) > after)
         };
-        self.0.values().filter(matches).take(query.limit).cloned().collect()
+        let mut found: Vec<_> = self.0.values().filter(matches).cloned().collect();
+        found.sort_by_key(|pending| PendingCursor::from(pending));
+        found.truncate(query.limit);
+        found
     }
 
     async fn get(&self, batch_id: BatchId) -> Option<PendingCommitment> {

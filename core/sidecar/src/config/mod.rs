@@ -1,0 +1,203 @@
+//! Configuration: read from several layers, checked as a whole, then immutable.
+
+mod layers;
+mod problem;
+mod program;
+mod reading;
+mod references;
+mod sections;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use figment::{
+    Figment,
+    value::{Dict, Value},
+};
+use serde::Serialize;
+use set_host::PluginConfig;
+use set_pipeline::PipelineConfig;
+use set_rpc::RpcConfig;
+use set_txmgr::{SignerConfig, TxConfig};
+use set_types::PluginKind;
+
+use self::reading::Reading;
+pub(crate) use self::{
+    layers::Layers,
+    problem::{Complaint, Problems},
+    program::{LogFormat, SidecarSection},
+    sections::{BlockSection, ChainSection, CommerceSection, FeesSection, GasSection, L1Section, SequencerSection},
+};
+
+/// Everything that the program was told, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) chain: ChainSection,
+    pub(crate) block: BlockSection,
+    pub(crate) gas: GasSection,
+    pub(crate) l1: L1Section,
+    pub(crate) commitment: PipelineConfig,
+    pub(crate) sidecar: SidecarSection,
+    pub(crate) rpc: RpcConfig,
+    pub(crate) signers: BTreeMap<String, SignerConfig>,
+    pub(crate) txmgr: TxConfig,
+    pub(crate) plugins: Vec<PluginConfig>,
+}
+
+/// Top-level names, for telling a mistyped section from a known one.
+const SECTIONS: [&str; 13] = [
+    "chain",
+    "block",
+    "gas",
+    "sequencer",
+    "l1",
+    "fees",
+    "commerce",
+    "commitment",
+    "sidecar",
+    "rpc",
+    "signers",
+    "txmgr",
+    "plugins",
+];
+
+impl Config {
+    /// Reads and checks all layers.
+    ///
+    /// # Errors
+    /// Every problem that was found, each with its file and key.
+    pub(crate) fn load(layers: &Layers) -> Result<Self, Problems> {
+        let figment = layers.stack().map_err(Problems)?;
+        Self::read(&figment)
+    }
+
+    fn read(figment: &Figment) -> Result<Self, Problems> {
+        let mut reading = Reading::begin(figment);
+        let unknown: Vec<_> = reading
+            .sections()
+            .filter(|name| !SECTIONS.contains(name))
+            .map(str::to_owned)
+            .collect();
+        for name in unknown {
+            reading.complain(Complaint::new(
+                name,
+                format!("is no section; known: {}", SECTIONS.join(", ")),
+            ));
+        }
+
+        let chain = reading.section::<ChainSection>("chain");
+        let block = reading.section::<BlockSection>("block");
+        let gas = reading.section::<GasSection>("gas");
+        let sequencer = reading.section::<SequencerSection>("sequencer");
+        let l1 = reading.section::<L1Section>("l1");
+        let fees = reading.section::<FeesSection>("fees");
+        let commerce = reading.section::<CommerceSection>("commerce");
+        let commitment = reading.section::<PipelineConfig>("commitment");
+        let sidecar = reading.section::<SidecarSection>("sidecar");
+        let rpc = reading.section::<RpcConfig>("rpc");
+        let signers = reading.section::<BTreeMap<String, SignerConfig>>("signers");
+        let txmgr = reading.section::<TxConfig>("txmgr");
+
+        let mut known = Dict::new();
+        refer(&mut known, "chain", chain.as_ref());
+        refer(&mut known, "block", block.as_ref());
+        refer(&mut known, "gas", gas.as_ref());
+        refer(&mut known, "sequencer", sequencer.as_ref());
+        refer(&mut known, "l1", l1.as_ref());
+        refer(&mut known, "fees", fees.as_ref());
+        refer(&mut known, "commerce", commerce.as_ref());
+        for complaint in references::resolve(reading.root_mut(), &known) {
+            reading.complain(complaint);
+        }
+        let plugins = reading.list::<PluginConfig>("plugins");
+
+        let mut complaints = vec![];
+        complaints.extend(chain.iter().flat_map(ChainSection::validate));
+        complaints.extend(block.iter().flat_map(BlockSection::validate));
+        complaints.extend(sequencer.iter().flat_map(SequencerSection::validate));
+        complaints.extend(sidecar.iter().flat_map(SidecarSection::validate));
+        complaints.into_iter().for_each(|complaint| reading.complain(complaint));
+
+        let (Some(chain), Some(block), Some(gas), Some(l1), Some(commitment)) = (chain, block, gas, l1, commitment)
+        else {
+            return Err(Problems(reading.finish()));
+        };
+        let (Some(sidecar), Some(rpc), Some(signers), Some(txmgr)) = (sidecar, rpc, signers, txmgr) else {
+            return Err(Problems(reading.finish()));
+        };
+        let config = Self {
+            chain,
+            block,
+            gas,
+            l1,
+            commitment,
+            sidecar,
+            rpc,
+            signers,
+            txmgr,
+            plugins,
+        };
+        config
+            .cross_check()
+            .into_iter()
+            .for_each(|complaint| reading.complain(complaint));
+        match reading.finish() {
+            problems if problems.is_empty() => Ok(config),
+            problems => Err(Problems(problems)),
+        }
+    }
+
+    /// What no section can know by itself.
+    fn cross_check(&self) -> Vec<Complaint> {
+        let mut complaints = vec![];
+        if !self.signers.contains_key(&self.sidecar.signer) {
+            let known: Vec<_> = self.signers.keys().map(String::as_str).collect();
+            let message = format!(
+                "names the signer `{}`, but [signers] has {}",
+                self.sidecar.signer,
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                }
+            );
+            complaints.push(Complaint::new("sidecar.signer", message));
+        }
+        for (key, cap) in [
+            ("gas.transaction_cap", self.gas.transaction_cap),
+            ("block.gas_limit", self.block.gas_limit),
+        ] {
+            if self.txmgr.max_gas > cap {
+                let message = format!(
+                    "is {}, above `{key}` ({cap}): such a transaction would never be included",
+                    self.txmgr.max_gas
+                );
+                complaints.push(Complaint::new("txmgr.max_gas", message));
+            }
+        }
+        if self.txmgr.resubmission_timeout < self.block.time * 2 {
+            let message =
+                "is under two blocks (`block.time`): transactions would be replaced that were about to be included";
+            complaints.push(Complaint::new("txmgr.resubmission_timeout", message));
+        }
+        for kind in [PluginKind::Source, PluginKind::Submitter] {
+            let count = self.plugins.iter().filter(|plugin| plugin.kind == kind).count();
+            if count != 1 {
+                let message = format!("names {count} plugins of kind \"{kind}\"; there must be exactly one");
+                complaints.push(Complaint::new("plugins", message));
+            }
+        }
+        complaints
+    }
+
+    /// Path of a file in the data directory, where there is one.
+    pub(crate) fn data_file(&self, name: &str) -> Option<PathBuf> {
+        self.sidecar.data_dir().map(|dir| dir.join(name))
+    }
+}
+
+/// Lets plugin configuration refer to a section's keys, defaults included.
+fn refer<T: Serialize>(known: &mut Dict, name: &str, section: Option<&T>) {
+    if let Some(Ok(value)) = section.map(Value::serialize) {
+        known.insert(name.to_owned(), value);
+    }
+}

@@ -1,0 +1,229 @@
+//! The chain's facts: sections of the configuration that describe Set Chain rather than the sidecar.
+
+use std::time::Duration;
+
+use alloy_primitives::{Address, U256};
+use figment::value::magic::RelativePathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::problem::Complaint;
+
+/// `[chain]`: the L2 and its contracts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ChainSection {
+    /// Chain id; the sidecar refuses a node that answers another.
+    pub(crate) id: u64,
+    /// Name, for people.
+    pub(crate) name: String,
+    /// The execution node's public HTTP RPC. Never the engine API's port.
+    pub(crate) rpc_url: String,
+    /// Give up on one answer of the node after so long.
+    #[serde(with = "humantime_serde")]
+    pub(crate) rpc_timeout: Duration,
+    /// A file that `scripts/deploy` wrote: it supplies `registry`, `paymaster` and `start_block`
+    /// where they are not given here. Relative to the file that names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) addresses: Option<RelativePathBuf>,
+    /// SetRegistry's proxy.
+    pub(crate) registry: Address,
+    /// SetPaymaster's proxy.
+    pub(crate) paymaster: Address,
+    /// Block of the registry's deployment: logs are followed from here.
+    pub(crate) start_block: u64,
+}
+
+/// `[block]`: what a block is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BlockSection {
+    /// Time between blocks. The head is asked for twice as often.
+    #[serde(with = "humantime_serde")]
+    pub(crate) time: Duration,
+    /// Gas limit of a block. A node that says otherwise is reported at start.
+    pub(crate) gas_limit: u64,
+}
+
+/// `[gas]`: what one transaction may take.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct GasSection {
+    /// The chain's cap on the gas of one transaction (EIP-7825: 16,777,216 from Karst on).
+    pub(crate) transaction_cap: u64,
+}
+
+/// `[sequencer]`: the stateset-sequencer, for plugins that refer to it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SequencerSection {
+    /// Base URL of its HTTP API.
+    pub(crate) url: String,
+    /// Where its API key comes from: `${VARIABLE}` or `file:/path`, never the key itself.
+    pub(crate) api_key: String,
+}
+
+/// `[l1]`: the Ethereum chain that Set Chain settles on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct L1Section {
+    /// Its chain id.
+    pub(crate) chain_id: u64,
+    /// Its name, for people.
+    pub(crate) name: String,
+}
+
+/// `[fees]`: what the operator is willing to pay.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FeesSection {
+    /// Commitments wait while base fee and tip together are above this; gwei, as a decimal string.
+    pub(crate) max_gas_price: String,
+}
+
+/// `[commerce]`: what merchants may ask for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CommerceSection {
+    /// The largest sponsorship that is considered, in wei. SetPaymaster's tiers limit it further.
+    pub(crate) max_sponsorship: U256,
+}
+
+impl Default for ChainSection {
+    fn default() -> Self {
+        Self {
+            id: 84_532_001,
+            name: "Set Chain".to_owned(),
+            rpc_url: "http://127.0.0.1:8545".to_owned(),
+            rpc_timeout: Duration::from_secs(5),
+            addresses: None,
+            registry: Address::ZERO,
+            paymaster: Address::ZERO,
+            start_block: 0,
+        }
+    }
+}
+
+impl Default for BlockSection {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(2),
+            gas_limit: 30_000_000,
+        }
+    }
+}
+
+impl Default for GasSection {
+    fn default() -> Self {
+        Self {
+            transaction_cap: 16_777_216,
+        }
+    }
+}
+
+impl Default for SequencerSection {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8080".to_owned(),
+            api_key: "${SET_SEQUENCER_API_KEY}".to_owned(),
+        }
+    }
+}
+
+impl Default for L1Section {
+    fn default() -> Self {
+        Self {
+            chain_id: 11_155_111,
+            name: "sepolia".to_owned(),
+        }
+    }
+}
+
+impl Default for FeesSection {
+    fn default() -> Self {
+        Self {
+            max_gas_price: "5".to_owned(),
+        }
+    }
+}
+
+impl Default for CommerceSection {
+    fn default() -> Self {
+        // SetPaymaster's largest initial tier allows 0.01 ETH per transaction.
+        Self {
+            max_sponsorship: U256::from(10_000_000_000_000_000_u64),
+        }
+    }
+}
+
+impl ChainSection {
+    pub(crate) fn validate(&self) -> Vec<Complaint> {
+        let mut complaints = vec![];
+        if self.id == 0 {
+            complaints.push(Complaint::new(
+                "chain.id",
+                "is 0; give the L2's chain id (Set Chain: 84532001)",
+            ));
+        }
+        if !["http://", "https://"]
+            .iter()
+            .any(|scheme| self.rpc_url.starts_with(scheme))
+        {
+            complaints.push(Complaint::new("chain.rpc_url", "must start with http:// or https://"));
+        }
+        if self.rpc_timeout.is_zero() {
+            complaints.push(Complaint::new(
+                "chain.rpc_timeout",
+                "is 0; give a duration such as \"5s\"",
+            ));
+        }
+        for (key, address) in [("chain.registry", self.registry), ("chain.paymaster", self.paymaster)] {
+            if address.is_zero() {
+                let message = "is not set: give the proxy's address, or point `chain.addresses` to the file that \
+                               `scripts/deploy` wrote";
+                complaints.push(Complaint::new(key, message));
+            }
+        }
+        complaints
+    }
+}
+
+impl BlockSection {
+    pub(crate) fn validate(&self) -> Vec<Complaint> {
+        let mut complaints = vec![];
+        if self.time < Duration::from_millis(100) {
+            complaints.push(Complaint::new(
+                "block.time",
+                "is under 100ms; give the chain's block time, such as \"2s\"",
+            ));
+        }
+        if self.gas_limit < 1_000_000 {
+            complaints.push(Complaint::new(
+                "block.gas_limit",
+                "is under 1,000,000: no commitment would fit",
+            ));
+        }
+        complaints
+    }
+}
+
+impl SequencerSection {
+    pub(crate) fn validate(&self) -> Vec<Complaint> {
+        let named = self.api_key.is_empty()
+            || self.api_key.starts_with("file:")
+            || self.api_key.starts_with("${") && self.api_key.ends_with('}');
+        if named {
+            return vec![];
+        }
+        let message = "holds a key in clear: write `${VARIABLE}` or `file:/path` instead, so that no key is ever \
+                       committed or printed";
+        vec![Complaint::new("sequencer.api_key", message)]
+    }
+}
+
+impl std::fmt::Debug for SequencerSection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SequencerSection")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}

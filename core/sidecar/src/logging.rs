@@ -1,0 +1,35 @@
+//! Logs: readable in a terminal, JSON in production.
+
+use std::io::IsTerminal;
+
+use eyre::{Result, WrapErr};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Installs the program's subscriber; logs go to standard error, so that standard output stays for
+/// what a command prints.
+///
+/// # Errors
+/// Where the filter, or `RUST_LOG` over it, cannot be read.
+pub(crate) fn install(filter: &str, format: LogFormat) -> Result<()> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(from_environment) => EnvFilter::try_new(&from_environment).wrap_err("RUST_LOG is no log filter")?,
+        Err(_) => EnvFilter::try_new(filter).wrap_err("`sidecar.log` is no log filter")?,
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let json = match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !terminal,
+    };
+    if json {
+        builder.json().flatten_event(true).init();
+    } else {
+        builder.with_ansi(terminal).with_target(false).init();
+    }
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! `set-sidecar verify`: checks an inclusion proof from files, without any network.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use alloy_primitives::B256;
+use clap::Args;
+use eyre::{Context, Result, bail, ensure, eyre};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use set_ves::{SignedEvent, verify_inclusion};
+
+/// What to check, and against what.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The proof: the answer of set_getInclusionProof, or of the sequencer's own proof route.
+    #[arg(value_name = "PROOF.json")]
+    proof: PathBuf,
+
+    /// The commitment that you trust: the answer of set_getCommitment from a node of yours, or an entry
+    /// of the sequencer's list. Its root and event count are what the proof is checked against.
+    #[arg(long, value_name = "FILE")]
+    commitment: Option<PathBuf>,
+
+    /// The events root that you trust, instead of --commitment.
+    #[arg(long, value_name = "0x…", requires = "event_count", conflicts_with = "commitment")]
+    events_root: Option<B256>,
+
+    /// The event count that belongs to --events-root.
+    #[arg(long, value_name = "N", requires = "events_root")]
+    event_count: Option<u32>,
+
+    /// The signed event. Its leaf is computed and must be the one that is proven.
+    #[arg(long, value_name = "EVENT.json")]
+    event: Option<PathBuf>,
+
+    /// The agent's Ed25519 public key; the event's signature is checked against it.
+    #[arg(long, value_name = "0x…", requires = "event")]
+    agent_key: Option<B256>,
+}
+
+/// A proof, as the sidecar or the sequencer writes it.
+#[derive(Debug, Deserialize)]
+struct ProofFile {
+    #[serde(alias = "sequence_number")]
+    sequence: Number,
+    #[serde(alias = "leaf_hash", alias = "leafHash")]
+    leaf: B256,
+    #[serde(alias = "leafIndex")]
+    leaf_index: Number,
+    #[serde(alias = "proof_path")]
+    path: Vec<B256>,
+    #[serde(alias = "eventsRoot", alias = "merkle_root")]
+    events_root: Option<B256>,
+    #[serde(alias = "eventCount")]
+    event_count: Option<Number>,
+}
+
+/// What the proof is checked against.
+#[derive(Debug, Deserialize)]
+struct Trusted {
+    #[serde(alias = "eventsRoot", alias = "merkle_root")]
+    events_root: B256,
+    #[serde(alias = "eventCount", alias = "leaf_count")]
+    event_count: Number,
+    #[serde(alias = "sequenceStart")]
+    sequence_start: Number,
+}
+
+/// A number, or a hex quantity as JSON-RPC writes it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "Value")]
+struct Number(u64);
+
+impl TryFrom<Value> for Number {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let number = match &value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) => text
+                .strip_prefix("0x")
+                .and_then(|digits| u64::from_str_radix(digits, 16).ok()),
+            _ => None,
+        };
+        number
+            .map(Number)
+            .ok_or_else(|| format!("{value} is neither a whole number nor a hex quantity"))
+    }
+}
+
+/// Checks and prints one line for each link of the chain from the event to the root.
+///
+/// # Errors
+/// Names the first link that does not hold, or the file that cannot be read.
+pub(crate) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<()> {
+    let proof: ProofFile = read(&args.proof)?;
+
+    if let Some(path) = &args.event {
+        let event: SignedEvent = read(path)?;
+        event.check_payload().wrap_err_with(|| format!("{}", path.display()))?;
+        match &args.agent_key {
+            Some(key) => {
+                event
+                    .verify_signature(key)
+                    .wrap_err_with(|| format!("{}", path.display()))?;
+                writeln!(out, "signature   the agent's, over event {}", event.event_id)?;
+            }
+            None => writeln!(out, "signature   not checked: give the agent's key with --agent-key")?,
+        }
+        let leaf = event.leaf(proof.sequence.0);
+        ensure!(
+            leaf == proof.leaf,
+            "the event's leaf at sequence {} is {leaf}, but the proof is for {}",
+            proof.sequence.0,
+            proof.leaf
+        );
+        writeln!(
+            out,
+            "leaf        {leaf} is event {} at sequence {}",
+            event.event_id, proof.sequence.0
+        )?;
+    } else {
+        writeln!(
+            out,
+            "leaf        {} as the proof says; give the signed event with --event to compute it",
+            proof.leaf
+        )?;
+    }
+
+    let (root, count, source) = trusted(args, &proof)?;
+    verify_inclusion(proof.leaf, proof.leaf_index.0, &proof.path, count, root)
+        .wrap_err_with(|| format!("{} does not hold against {source}", args.proof.display()))?;
+    writeln!(
+        out,
+        "inclusion   event {} of {count} under root {root}",
+        proof.leaf_index.0
+    )?;
+    writeln!(out, "root        from {source}")?;
+    if args.commitment.is_none() && args.events_root.is_none() {
+        let warning = "consistent, but not anchored: root and count are the proof's own; give --commitment, or \
+                       --events-root and --event-count, from a source that you trust";
+        writeln!(out, "{warning}")?;
+    } else {
+        writeln!(out, "verified")?;
+    }
+    Ok(())
+}
+
+fn trusted(args: &VerifyArgs, proof: &ProofFile) -> Result<(B256, u32, String)> {
+    if let (Some(root), Some(count)) = (args.events_root, args.event_count) {
+        return Ok((root, count, "the command line".to_owned()));
+    }
+    let (root, count, path) = match &args.commitment {
+        Some(path) => {
+            let commitment: Trusted = read(path)?;
+            let position = proof.sequence.0.checked_sub(commitment.sequence_start.0);
+            ensure!(
+                position == Some(proof.leaf_index.0),
+                "sequence {} is not event {} of a batch that starts at sequence {}",
+                proof.sequence.0,
+                proof.leaf_index.0,
+                commitment.sequence_start.0
+            );
+            (commitment.events_root, commitment.event_count, path)
+        }
+        None => match (proof.events_root, proof.event_count) {
+            (Some(root), Some(count)) => (root, count, &args.proof),
+            _ => bail!(
+                "{} says no event count, as the sequencer's own proofs don't: give --commitment, or --events-root \
+                 and --event-count",
+                args.proof.display()
+            ),
+        },
+    };
+    let count = u32::try_from(count.0).map_err(|_| eyre!("{}: the event count is above 2^32-1", path.display()))?;
+    Ok((root, count, path.display().to_string()))
+}
+
+/// Reads a JSON file; a whole JSON-RPC response is unwrapped, and so is a commitment inside an answer.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).wrap_err_with(|| format!("{} cannot be read", path.display()))?;
+    let mut value: Value = serde_json::from_str(&text).wrap_err_with(|| format!("{} is no JSON", path.display()))?;
+    for wrapper in ["result", "commitment", "event"] {
+        if let Some(inner) = value.get_mut(wrapper).filter(|inner| inner.is_object()) {
+            value = inner.take();
+        }
+    }
+    serde_json::from_value(value).wrap_err_with(|| format!("{} is not what was expected here", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The second of three recorded events, with everything that it can be checked against.
+    struct Recorded {
+        dir: tempfile::TempDir,
+        args: VerifyArgs,
+    }
+
+    impl Recorded {
+        fn new() -> Self {
+            let recording: Value = serde_json::from_str(include_str!("../../ves/vectors/ves.json")).unwrap();
+            let batch = &recording["batches"][1];
+            let dir = tempfile::tempdir().unwrap();
+            let args = VerifyArgs {
+                proof: write(&dir, "proof.json", &batch["proofs"][1]),
+                commitment: Some(write(&dir, "commitment.json", &batch["pending"])),
+                events_root: None,
+                event_count: None,
+                event: Some(write(&dir, "event.json", &batch["leaves"][1])),
+                agent_key: Some(recording["agent_public_key"].as_str().unwrap().parse().unwrap()),
+            };
+            Self { dir, args }
+        }
+
+        /// Overwrites one key of a file.
+        fn change(&self, path: &Path, key: &str, value: Value) {
+            let mut content: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+            content[key] = value;
+            fs::write(path, content.to_string()).unwrap();
+        }
+
+        fn run(&self) -> Result<String> {
+            let mut out = vec![];
+            verify(&self.args, &mut out)?;
+            Ok(String::from_utf8(out)?)
+        }
+    }
+
+    fn write(dir: &tempfile::TempDir, name: &str, value: &Value) -> PathBuf {
+        let path = dir.path().join(name);
+        fs::write(&path, value.to_string()).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_recorded_event_verifies_down_to_its_signature() {
+        let said = Recorded::new().run().unwrap();
+        assert!(said.contains("signature   the agent's"), "{said}");
+        assert!(said.ends_with("verified\n"), "{said}");
+    }
+
+    #[test]
+    fn without_a_trusted_root_nothing_is_called_verified() {
+        let mut recorded = Recorded::new();
+        recorded.args.commitment = None;
+        assert!(recorded.run().unwrap_err().to_string().contains("--commitment"));
+
+        recorded.change(&recorded.args.proof, "event_count", json!("0x3"));
+        let proof: Value = serde_json::from_str(&fs::read_to_string(&recorded.args.proof).unwrap()).unwrap();
+        let response = json!({ "jsonrpc": "2.0", "id": 1, "result": proof });
+        recorded.args.proof = write(&recorded.dir, "response.json", &response);
+        let said = recorded.run().unwrap();
+        assert!(said.contains("not anchored") && !said.contains("verified\n"), "{said}");
+    }
+
+    #[test]
+    fn whatever_is_changed_is_refused() {
+        let commitment_changes = [("events_root", json!(B256::repeat_byte(1))), ("event_count", json!(5))];
+        for (key, value) in commitment_changes {
+            let recorded = Recorded::new();
+            recorded.change(recorded.args.commitment.as_ref().unwrap(), key, value);
+            assert!(recorded.run().is_err(), "{key}");
+        }
+        for (key, value) in [
+            ("leaf_index", json!(2)),
+            ("sequence_number", json!(6)),
+            ("proof_path", json!([])),
+        ] {
+            let recorded = Recorded::new();
+            recorded.change(&recorded.args.proof, key, value);
+            assert!(recorded.run().is_err(), "{key}");
+        }
+        let mut recorded = Recorded::new();
+        recorded.args.agent_key = Some(B256::repeat_byte(2));
+        assert!(recorded.run().is_err(), "the agent's key");
+    }
+}

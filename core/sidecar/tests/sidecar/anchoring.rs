@@ -1,0 +1,121 @@
+//! From the sequencer's list to the chain and back.
+
+use serde_json::json;
+use set_testkit::{
+    Sequencer,
+    sequencer::{Defect, Preload},
+};
+
+use crate::stage::{PATIENCE, Stage, plugin_file};
+
+const STREAMS: usize = 3;
+const BATCHES: usize = 5;
+
+/// The same commitments every time.
+async fn preloaded() -> Stage {
+    let preload = Preload {
+        streams: STREAMS,
+        batches: BATCHES,
+        events: 3,
+        ..Preload::default()
+    };
+    Stage::with(Sequencer::builder().seed(7).streams(0).preload(preload)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_linked_in_or_loaded_give_the_same_chain() {
+    let linked = preloaded().await;
+    let sidecar = linked.sidecar().start().await.unwrap();
+    linked.reported(STREAMS * BATCHES).await;
+    linked.assert_all_anchored().await;
+    assert!(sidecar.stop().await.unwrap().success());
+
+    let files = preloaded().await;
+    let dir = plugin_file("sequencer_http").parent().unwrap().display().to_string();
+    let sidecar = files
+        .sidecar()
+        .overlay("config/plugin-files.toml")
+        .set("sidecar.plugin_dirs", format_args!("[{dir:?}]"))
+        .start()
+        .await
+        .unwrap();
+    files.reported(STREAMS * BATCHES).await;
+    files.assert_all_anchored().await;
+    let plugins = sidecar.call("set_listPlugins", json!([])).await.unwrap();
+    for plugin in plugins.as_array().unwrap() {
+        assert_eq!(
+            (&plugin["builtin"], &plugin["state"]),
+            (&json!(false), &json!("started")),
+            "{plugin}"
+        );
+    }
+    assert!(sidecar.stop().await.unwrap().success());
+
+    let commitments = linked.sequencer().commitments();
+    assert_eq!(commitments, files.sequencer().commitments());
+    assert_eq!(linked.records(&commitments).await, files.records(&commitments).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_commitment_stops_its_own_stream_alone() {
+    let stage = Stage::with(Sequencer::builder().seed(8).streams(2)).await;
+    let streams = stage.sequencer().streams();
+    let good = [
+        stage.sequencer().commit(streams[0], 2),
+        stage.sequencer().commit(streams[1], 2),
+    ];
+    let bad = stage.sequencer().commit_flawed(streams[0], 3, Defect::StateRoot);
+    let behind = stage.sequencer().commit(streams[0], 1);
+    let beside = stage.sequencer().commit(streams[1], 4);
+    let sidecar = stage.sidecar().start().await.unwrap();
+    stage.reported(good.len() + 1).await;
+
+    let answer = |batch| sidecar.call("set_getCommitment", json!([batch]));
+    let stuck = answer(bad.batch_id).await.unwrap();
+    assert_eq!(stuck["stage"], "quarantined", "{stuck}");
+    assert!(stuck["reason"].as_str().unwrap().contains("state root"), "{stuck}");
+    let waiting = answer(behind.batch_id).await.unwrap();
+    assert_eq!(waiting["stage"], "blocked", "{waiting}");
+    assert!(waiting["reason"].is_string(), "{waiting}");
+    let records = stage
+        .records(&[good[0].clone(), good[1].clone(), bad, behind, beside])
+        .await;
+    assert_eq!(
+        records.iter().map(Option::is_some).collect::<Vec<_>>(),
+        [true, true, false, false, true]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_policy_holds_waits_with_its_reason() {
+    let stage = Stage::with(Sequencer::builder().seed(9)).await;
+    let stream = stage.sequencer().streams()[0];
+    let overlay = stage.dir.path().join("policy.toml");
+    let base = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/chain-config.toml")).unwrap();
+    let plugins = &base[base.find("\n[[plugins]]").unwrap()..];
+    std::fs::write(&overlay, plugins.replace("min_events = 0", "min_events = 5")).unwrap();
+    let first = stage.sequencer().commit(stream, 2);
+    let sidecar = stage.sidecar().overlay(&overlay).start().await.unwrap();
+
+    let held = tokio::time::timeout(PATIENCE, async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            ticks.tick().await;
+            let answer = sidecar
+                .call("set_pendingCommitments", json!({"stage": "held"}))
+                .await
+                .unwrap();
+            if let Some(item) = answer["items"].get(0) {
+                return item.clone();
+            }
+        }
+    });
+    let held = held.await.unwrap();
+    assert_eq!(held["batchId"], json!(first.batch_id));
+    assert!(held["reason"].as_str().unwrap().contains("min_events"), "{held}");
+
+    // Two and three make the five that the policy asks for, summed over the stream.
+    stage.sequencer().commit(stream, 3);
+    stage.reported(2).await;
+    stage.assert_all_anchored().await;
+}

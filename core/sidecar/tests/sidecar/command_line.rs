@@ -1,0 +1,177 @@
+//! The command line: what it says, and that it says everything at once.
+
+use std::fs;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+use crate::stage::{binary, plugin_file};
+
+const ADDRESSES: [&str; 4] = [
+    "--set",
+    "chain.registry=0x1111111111111111111111111111111111111111",
+    "--set",
+    "chain.paymaster=0x2222222222222222222222222222222222222222",
+];
+
+fn sidecar() -> Command {
+    let mut command = Command::new(binary());
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    command
+        .env_clear()
+        .env("SET_SEQUENCER_API_KEY", "ss_secret")
+        .env("SET_COMMITMENTS_KEY", "unused");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn every_configuration_of_ours_passes() {
+    sidecar().arg("check").args(ADDRESSES).assert().success();
+    for overlay in ["config/devnet.toml", "config/plugin-files.toml"] {
+        let dir = format!(
+            "sidecar.plugin_dirs=[{:?}]",
+            plugin_file("sequencer_http").parent().unwrap()
+        );
+        let assert = sidecar()
+            .args(["check", "--overlay", overlay])
+            .args(ADDRESSES)
+            .args(["--set", &dir])
+            .assert();
+        let output = text(&assert.success().get_output().stdout);
+        assert!(output.contains("no problems"), "{output}");
+    }
+}
+
+#[test]
+fn every_problem_is_listed_with_its_file_and_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let overlay = dir.path().join("broken.toml");
+    let broken = r#"
+        [chain]
+        id = "one"
+        rpc_ur = "http://127.0.0.1:1"
+        [block]
+        time = "2 fortnights"
+        [txmgr]
+        max_in_flight = 0
+        max_gas = 20000000
+        [commitment]
+        report_at = "soon"
+        [sequencer]
+        api_key = "ss_in_clear"
+        [sidecar]
+        signer = "nobody"
+        [sidecars]
+        [rpc]
+        max_page = "many"
+    "#;
+    fs::write(&overlay, broken).unwrap();
+    let assert = sidecar()
+        .args(["check", "--overlay"])
+        .arg(&overlay)
+        .env("SET__RPC__MAX_BATCH", "x")
+        .assert();
+    let output = text(&assert.failure().get_output().stderr);
+    for key in [
+        "chain.id",
+        "chain.rpc_ur",
+        "block.time",
+        "txmgr.max_in_flight",
+        "txmgr.max_gas",
+        "commitment.report_at",
+        "sequencer.api_key",
+        "sidecar.signer",
+        "sidecars",
+        "rpc.max_page",
+        "rpc.max_batch",
+        "chain.registry",
+    ] {
+        let line = output.lines().find(|line| line.contains(&format!("`{key}`")));
+        let line = line.unwrap_or_else(|| panic!("`{key}` is missing in:\n{output}"));
+        let origin = match key {
+            "rpc.max_batch" => "environment",
+            "chain.registry" => "defaults",
+            _ => "broken.toml",
+        };
+        assert!(line.contains(origin), "{line} does not name {origin}");
+    }
+    assert!(!output.contains("ss_in_clear"), "a secret is shown:\n{output}");
+}
+
+#[test]
+fn the_later_layer_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let overlay = dir.path().join("name.toml");
+    fs::write(
+        &overlay,
+        "[chain]\nname = \"from overlay\"\nid = 5\n[commitment]\nreport_at = \"finalized\"\n",
+    )
+    .unwrap();
+    let check = || {
+        let mut command = sidecar();
+        command.args(["check", "--overlay"]).arg(&overlay).args(ADDRESSES);
+        command
+    };
+    let output = text(&check().assert().success().get_output().stdout);
+    assert!(
+        output.contains("5 (from overlay)") && output.contains("finalized"),
+        "{output}"
+    );
+    let output = text(
+        &check()
+            .env("SET__CHAIN__ID", "6")
+            .assert()
+            .success()
+            .get_output()
+            .stdout,
+    );
+    assert!(output.contains("6 (from overlay)"), "{output}");
+    let mut flagged = check();
+    let output = text(
+        &flagged
+            .env("SET__CHAIN__ID", "6")
+            .args(["--set", "chain.id=7"])
+            .assert()
+            .success()
+            .get_output()
+            .stdout,
+    );
+    assert!(output.contains("7 (from overlay)"), "{output}");
+}
+
+#[test]
+fn a_plugin_file_says_what_it_is() {
+    let assert = sidecar()
+        .args(["plugin", "inspect"])
+        .arg(plugin_file("registry_submitter"))
+        .assert();
+    let inspection: Value = serde_json::from_slice(&assert.success().get_output().stdout).unwrap();
+    assert_eq!(inspection["descriptor"]["name"], "registry-submitter");
+    assert_eq!(inspection["descriptor"]["kind"], "submitter");
+    assert_eq!(inspection["sha256"].as_str().unwrap().len(), 64);
+
+    let assert = sidecar().args(["plugin", "inspect", "Cargo.toml"]).assert();
+    let output = text(&assert.failure().get_output().stderr);
+    assert!(output.contains("Cargo.toml"), "{output}");
+}
+
+#[test]
+fn help_teaches_and_completions_complete() {
+    let output = text(&sidecar().arg("--help").assert().success().get_output().stdout);
+    for expected in ["run", "check", "plugin", "verify", "completions", "SET__SECTION__KEY"] {
+        assert!(output.contains(expected), "{expected} is missing in:\n{output}");
+    }
+    let output = text(
+        &sidecar()
+            .args(["completions", "bash"])
+            .assert()
+            .success()
+            .get_output()
+            .stdout,
+    );
+    assert!(output.contains("set-sidecar"));
+}
