@@ -107,7 +107,6 @@ function append(
     writer.lastRoot = newStateRoot;
 
     // None can be cut: the rules bound the range, the code's size limit the rest.
-    // forge-lint: disable-next-line(unsafe-typecast)
     RecordWord word = pendingWord(uint64(proposal.sequenceStart), uint16(position), uint16(offset));
     record.word = word;
     uint256 next = writer.pendingEnd;

@@ -221,7 +221,7 @@ abstract contract RegistryCommit is StreamReader {
                 violation = CommitRules.checkContinuity(proposal, status, opened, stateRoot, nextSequence);
             }
             if (violation.length != 0) {
-                // The selector is what is reported: forge-lint: disable-next-line(unsafe-typecast)
+                // The selector is what is reported.
                 emit BatchSkipped(batchId, key, bytes4(violation));
             } else {
                 writer.append(record, proposal, boundStream);
