@@ -1,4 +1,5 @@
 //! Verdicts, asked through the plugin's C table.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use rstest::rstest;
 use serde_json::{Value, json};
