@@ -6,7 +6,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {IPaymasterEvents} from "../../src/paymaster/IPaymasterEvents.sol";
 import {Vm} from "../Vm.sol";
 import {
-    HungryPayee,
+    ExactingPayee,
     LoopingPayee,
     LoudPayee,
     MeasuringPayee,
@@ -78,16 +78,16 @@ contract HostilePayeesTest is PaymasterFixture {
         }
     }
 
-    /// @dev Each payee needs most of what it is due: were one ever given less, it would be left out.
+    /// @dev Were a payee ever given less than its due, it would be left out and the batch would go on.
     function testFuzz_TooLittleGasRevertsTheWholeCall(uint256 gas) public {
         gas = bound(gas, 20_000, 500_000);
-        (bool paid, uint256 succeeded) = payHungryOnes(gas);
+        (bool paid, uint256 succeeded) = payExactingOnes(gas);
         vm.assertEq(succeeded, paid ? 3 : 0);
         vm.assertEq(paymaster.totalGasSponsored(), paid ? 3 gwei : 0);
     }
 
     function test_EnoughGasPaysAll() public {
-        (bool paid,) = payHungryOnes(500_000);
+        (bool paid,) = payExactingOnes(500_000);
         vm.assertTrue(paid);
     }
 
@@ -152,10 +152,10 @@ contract HostilePayeesTest is PaymasterFixture {
         );
     }
 
-    function payHungryOnes(uint256 gas) private returns (bool paid, uint256 succeeded) {
+    function payExactingOnes(uint256 gas) private returns (bool paid, uint256 succeeded) {
         address[] memory merchants = new address[](3);
         for (uint256 i = 0; i < 3; ++i) {
-            merchants[i] = address(new HungryPayee());
+            merchants[i] = address(new ExactingPayee());
             sponsor(merchants[i], STARTER);
         }
         uint256[] memory amounts = repeat(1 gwei, 3);
