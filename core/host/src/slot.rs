@@ -53,7 +53,7 @@ pub(crate) struct Signals {
 }
 
 struct Ready {
-    prepared: loader::Loaded,
+    loaded: loader::Loaded,
     config: secrecy::SecretString,
     redactor: Arc<Redactor>,
     services: Arc<Services>,
@@ -90,7 +90,7 @@ impl Slot {
         let redactor = Arc::new(redactor);
         let services = Arc::new(services(&config, redactor.clone()));
         let ready = Ready {
-            prepared: loaded,
+            loaded,
             config: settings,
             redactor,
             services,
@@ -144,7 +144,7 @@ impl Slot {
         };
         let start = Start {
             id: &self.config.id,
-            table: ready.prepared.table,
+            table: ready.loaded.table,
             config: &ready.config,
             host: HostTable::open(ready.services.clone()),
             concurrency: self.config.concurrency,
@@ -383,7 +383,7 @@ impl Slot {
     pub(crate) fn report(&self) -> PluginReport {
         let config = &self.config;
         let ready = self.ready.as_ref();
-        let descriptor = ready.map(|ready| &ready.prepared.descriptor);
+        let descriptor = ready.map(|ready| &ready.loaded.descriptor);
         let instance = self.instance.load();
         let status = self.status();
         PluginReport {
@@ -393,7 +393,7 @@ impl Slot {
             version: descriptor.map(|descriptor| descriptor.version.clone()),
             description: descriptor.map(|descriptor| descriptor.description.clone()),
             origin: config.origin.to_string(),
-            sha256: ready.and_then(|ready| ready.prepared.sha256).map(hex::encode),
+            sha256: ready.and_then(|ready| ready.loaded.sha256).map(hex::encode),
             state: status.state,
             generation: status.generation,
             required: config.required,
@@ -405,7 +405,7 @@ impl Slot {
             deadline_ms: u64::try_from(config.deadline.as_millis()).unwrap_or(u64::MAX),
             stray_completions: instance.as_ref().map_or(0, |instance| instance.stray()),
             chain_calls: ready.map_or(0, |ready| ready.services.chain_calls_made()),
-            config_schema: descriptor.map(loader::schema_of),
+            config_schema: descriptor.map(|descriptor| descriptor.config_schema.as_value().clone()),
             config: secrets::shown(&config.config),
         }
     }

@@ -97,8 +97,10 @@ async fn a_second_completion_is_dropped() {
     for _ in 0..3 {
         source.poll(&POLL).await.unwrap();
     }
+    // The second completion of a call comes before the first of the next one.
+    let report = host.plugins().remove(0);
+    assert!(report.stray_completions >= 2 && report.failures == 0, "{report:?}");
     host.shutdown(Duration::from_secs(20)).await;
-    assert_eq!(host.plugins()[0].failures, 0);
 }
 
 #[tokio::test]

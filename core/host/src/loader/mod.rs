@@ -13,7 +13,6 @@ mod library;
 use std::{path::Path, thread, time::Duration};
 
 use secrecy::SecretString;
-use serde_json::Value;
 use set_plugin_abi::{EntryPoint, PROTOCOL};
 use set_types::Descriptor;
 use tokio::sync::oneshot;
@@ -187,9 +186,4 @@ async fn isolated<T: Send + 'static>(
             within: START,
         }),
     }
-}
-
-/// The schema as the report shows it.
-pub(crate) fn schema_of(descriptor: &Descriptor) -> Value {
-    descriptor.config_schema.as_value().clone()
 }
