@@ -80,7 +80,10 @@ pub(crate) struct PipelinePending(pub(crate) PipelineView);
 #[async_trait]
 impl Pending for PipelinePending {
     async fn list(&self, query: PendingQuery) -> Vec<PendingCommitment> {
-        let filter = PendingFilter { stream: query.stream, stage: query.stage };
+        let filter = PendingFilter {
+            stream: query.stream,
+            stage: query.stage,
+        };
         self.0.pending(filter, query.after, query.limit)
     }
 

@@ -50,9 +50,9 @@ pub(crate) fn host_config(config: &Config) -> HostConfig {
         plugins: config.plugins.clone(),
         loading: LoadingConfig {
             enabled: config.sidecar.load_plugins,
-            dirs: config.sidecar.plugin_dirs.iter().map(|dir| dir.relative()).collect(),
+            dirs: config.sidecar.plugin_dirs.clone(),
         },
-        data_dir: config.sidecar.data_dir(),
+        data_dir: config.sidecar.data_dir.clone(),
     }
 }
 
@@ -94,7 +94,7 @@ struct Sidecar {
 
 impl Sidecar {
     async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self> {
-        let data_dir = config.sidecar.data_dir();
+        let data_dir = config.sidecar.data_dir.clone();
         if let Some(dir) = &data_dir {
             tokio::fs::create_dir_all(dir)
                 .await

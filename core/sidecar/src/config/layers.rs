@@ -14,6 +14,9 @@ use super::problem::{Complaint, Problem};
 /// Prefix of environment variables; `__` separates section and key: `SET__TXMGR__MAX_IN_FLIGHT=4`.
 const ENVIRONMENT_PREFIX: &str = "SET__";
 
+/// The key that names a deployment's file.
+const ADDRESSES: &str = "chain.addresses";
+
 /// What the command line says about configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layers {
@@ -54,11 +57,23 @@ impl Layers {
                 .unwrap_or_else(|never| match never {});
             figment = figment.merge(Serialized::default(key, value).named("command line"));
         }
-        let addresses = figment.extract_inner::<figment::value::magic::RelativePathBuf>("chain.addresses");
-        match addresses {
-            Ok(path) => Ok(figment.join(deployed(&path.relative())?)),
+        match figment.extract_inner::<PathBuf>(ADDRESSES) {
+            Ok(path) => {
+                let path = beside_its_file(&figment, ADDRESSES, &path);
+                Ok(figment.join(deployed(&path)?))
+            }
             Err(_) => Ok(figment),
         }
+    }
+}
+
+/// A path in a file is relative to that file, so that the program may be started anywhere; one from the
+/// environment or a flag is relative to the current directory.
+pub(crate) fn beside_its_file(figment: &Figment, key: &str, path: &Path) -> PathBuf {
+    let source = figment.find_metadata(key).and_then(|metadata| metadata.source.as_ref());
+    match source.and_then(Source::file_path).and_then(Path::parent) {
+        Some(dir) => dir.join(path),
+        None => path.to_owned(),
     }
 }
 

@@ -92,7 +92,8 @@ impl Config {
         let fees = reading.section::<FeesSection>("fees");
         let commerce = reading.section::<CommerceSection>("commerce");
         let commitment = reading.section::<PipelineConfig>("commitment");
-        let sidecar = reading.section::<SidecarSection>("sidecar");
+        let mut sidecar = reading.section::<SidecarSection>("sidecar");
+        sidecar.iter_mut().for_each(|sidecar| sidecar.resolve_paths(figment));
         let rpc = reading.section::<RpcConfig>("rpc");
         let signers = reading.section::<BTreeMap<String, SignerConfig>>("signers");
         let txmgr = reading.section::<TxConfig>("txmgr");
@@ -191,7 +192,7 @@ impl Config {
 
     /// Path of a file in the data directory, where there is one.
     pub(crate) fn data_file(&self, name: &str) -> Option<PathBuf> {
-        self.sidecar.data_dir().map(|dir| dir.join(name))
+        self.sidecar.data_dir.as_ref().map(|dir| dir.join(name))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use figment::value::magic::RelativePathBuf;
+use figment::Figment;
 use serde::{Deserialize, Serialize};
 
-use super::problem::Complaint;
+use super::{layers::beside_its_file, problem::Complaint};
 
 /// `[sidecar]`: data, logs, plugins, start and stop.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub(crate) struct SidecarSection {
     /// Where the index, the durable store, the journal and copies of plugins live, relative to the file
     /// that names it. Absent or empty: all in memory, and rebuilt from the chain at the next start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) data_dir: Option<RelativePathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
     /// Which signer of `[signers]` sends commitments.
     pub(crate) signer: String,
     /// What to log, in tracing's filter syntax, such as `info,set_txmgr=debug`. `RUST_LOG` wins.
@@ -27,7 +27,7 @@ pub(crate) struct SidecarSection {
     /// Whether plugins may be loaded from files; they have the program's full trust.
     pub(crate) load_plugins: bool,
     /// Directories that such files must be in, relative to the file that names them.
-    pub(crate) plugin_dirs: Vec<RelativePathBuf>,
+    pub(crate) plugin_dirs: Vec<PathBuf>,
 }
 
 /// How log lines look.
@@ -57,13 +57,16 @@ impl Default for SidecarSection {
 }
 
 impl SidecarSection {
-    /// The data directory, resolved.
-    pub(crate) fn data_dir(&self) -> Option<PathBuf> {
-        let named = self
+    /// Makes paths independent of where the program was started.
+    pub(crate) fn resolve_paths(&mut self, figment: &Figment) {
+        self.data_dir = self
             .data_dir
-            .as_ref()
-            .filter(|dir| !dir.original().as_os_str().is_empty());
-        named.map(RelativePathBuf::relative)
+            .take()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .map(|dir| beside_its_file(figment, "sidecar.data_dir", &dir));
+        for dir in &mut self.plugin_dirs {
+            *dir = beside_its_file(figment, "sidecar.plugin_dirs", dir);
+        }
     }
 
     pub(crate) fn validate(&self) -> Vec<Complaint> {

@@ -1,9 +1,8 @@
 //! The chain's facts: sections of the configuration that describe Set Chain rather than the sidecar.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use alloy_primitives::{Address, U256};
-use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Complaint;
@@ -24,7 +23,7 @@ pub(crate) struct ChainSection {
     /// A file that `scripts/deploy` wrote: it supplies `registry`, `paymaster` and `start_block`
     /// where they are not given here. Relative to the file that names it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) addresses: Option<RelativePathBuf>,
+    pub(crate) addresses: Option<PathBuf>,
     /// SetRegistry's proxy.
     pub(crate) registry: Address,
     /// SetPaymaster's proxy.
