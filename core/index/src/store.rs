@@ -1,7 +1,7 @@
 //! Opening a redb file by one set of rules, and running transactions off the runtime's threads.
 
 use std::{
-    fs,
+    fmt, fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -50,6 +50,17 @@ pub enum Opening {
         /// Where the old file is now, if it was kept.
         kept_at: Option<PathBuf>,
     },
+}
+
+impl fmt::Display for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InMemory => f.write_str("in memory"),
+            Self::Created => f.write_str("new"),
+            Self::Existing => f.write_str("on disk"),
+            Self::Replaced { reason, .. } => write!(f, "new, in place of an unusable file: {reason}"),
+        }
+    }
 }
 
 /// A redb database that can be replaced while in use. Cheap to clone.

@@ -15,6 +15,9 @@ use crate::{port::Plugins, server::StartError};
 /// Blocks that the index may be behind before it counts as degraded.
 const TOLERATED_LAG: u64 = 32;
 
+/// The state of a plugin that does all its work.
+const STARTED: &str = "started";
+
 /// What health is read from.
 #[derive(Clone)]
 pub struct HealthParts {
@@ -187,16 +190,17 @@ fn index(parts: &HealthParts) -> ComponentAnswer {
 }
 
 fn plugins(parts: &HealthParts) -> ComponentAnswer {
-    let (mut required, mut optional) = (vec![], vec![]);
-    for plugin in parts.plugins.list().into_iter().filter(|plugin| !plugin.serving) {
-        let list = if plugin.required { &mut required } else { &mut optional };
-        list.push(format!("`{}` is {}", plugin.id, plugin.state));
+    let (mut status, mut reasons) = (Health::Ok, vec![]);
+    for plugin in parts
+        .plugins
+        .list()
+        .into_iter()
+        .filter(|plugin| plugin.state != STARTED)
+    {
+        // Serving but not started is degraded: it answers, and says that it cannot do all its work.
+        let down = plugin.required && !plugin.serving;
+        status = status.max(if down { Health::Down } else { Health::Degraded });
+        reasons.push(format!("`{}` is {}", plugin.id, plugin.state));
     }
-    let status = match (required.is_empty(), optional.is_empty()) {
-        (false, _) => Health::Down,
-        (true, false) => Health::Degraded,
-        (true, true) => Health::Ok,
-    };
-    let all = [required, optional].concat().join(", ");
-    component(status, (!all.is_empty()).then_some(all))
+    component(status, (!reasons.is_empty()).then(|| reasons.join(", ")))
 }

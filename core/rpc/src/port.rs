@@ -4,8 +4,8 @@ use alloy::eips::BlockId;
 use async_trait::async_trait;
 use set_chain::{ChainError, RegistryReader};
 use set_types::{
-    BatchId, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, RecordedCommitment, Stage, StreamHead, StreamId,
-    alloy_primitives::B256,
+    BatchId, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, RecordedCommitment, Stage,
+    StreamHead, StreamId, alloy_primitives::B256,
 };
 
 use crate::answer::PluginAnswer;

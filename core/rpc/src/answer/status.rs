@@ -47,6 +47,8 @@ pub struct IndexAnswer {
     pub commitments: u64,
     /// Streams in it.
     pub streams: u64,
+    /// Where it is kept, and whether it took the place of an unusable file.
+    pub storage: String,
     /// What hinders it.
     pub error: Option<String>,
 }

@@ -119,8 +119,12 @@ fn write_pending_cursor(cursor: &PendingCursor) -> String {
         sequence_start,
         batch_id,
     } = cursor;
-    let [tenant, store, batch] =
-        [stream.tenant_id.to_b256(), stream.store_id.to_b256(), batch_id.to_b256()].map(hex::encode);
+    let [tenant, store, batch] = [
+        stream.tenant_id.to_b256(),
+        stream.store_id.to_b256(),
+        batch_id.to_b256(),
+    ]
+    .map(hex::encode);
     format!("p{tenant}.{store}.{sequence_start:x}.{batch}")
 }
 

@@ -57,6 +57,7 @@ pub(crate) async fn status(service: &Service, _: Args) -> Result<StatusAnswer, R
             lag: synced.lag(),
             commitments: counts.commitments,
             streams: counts.streams,
+            storage: service.parts.index.opening().to_string(),
             error: synced.error,
         },
         parts,

@@ -17,8 +17,8 @@ use set_rpc::{
     StatusReport, answer::PluginAnswer,
 };
 use set_types::{
-    BatchId, Commitment, CommittedLog, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, Stage, StreamId,
-    Timestamp,
+    BatchId, Commitment, CommittedLog, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, Stage,
+    StreamId, Timestamp,
 };
 use set_ves::EventTree;
 use tokio::sync::watch;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use set_chain::ChainView;
-use set_rpc::{Health, HealthAnswer, HealthServer};
+use set_rpc::{Health, HealthAnswer, HealthServer, answer::PluginAnswer};
 
 use crate::fixture::{Fixture, call, commitment, plugin, stream};
 
@@ -45,6 +45,15 @@ async fn readiness_and_health_say_which_part_is_at_fault() {
     let (status, text) = get(&server, "/readyz").await;
     assert_eq!(status, 503);
     assert!(text.contains("`sequencer` is wedged"), "{text}");
+
+    let degraded = PluginAnswer {
+        serving: true,
+        ..plugin("sequencer", true, "degraded")
+    };
+    fixture.plugins.plugins.send_replace(vec![degraded]);
+    let (status, text) = get(&server, "/readyz").await;
+    assert_eq!(status, 200, "it answers");
+    assert!(text.contains("`sequencer` is degraded"), "{text}");
 
     fixture
         .plugins

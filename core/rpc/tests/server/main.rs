@@ -6,4 +6,5 @@ mod fixture;
 mod health;
 mod namespace;
 mod on_chain;
+mod plugins;
 mod transport;
