@@ -5,34 +5,34 @@ mod registry;
 
 use registry::{OTHER, Registry, SEQUENCER, Stream, committed, outcomes};
 use serde_json::json;
-use set_chain::bindings::SetRegistry::{pauseCall, setGenesisRequiredCall, setStreamSequencerCall, unpauseCall};
+use set_chain::bindings::SetRegistry::{pauseCall, setGenesisRequiredCall, unpauseCall};
 use set_plugin_sdk::{prelude::*, types::alloy_primitives::Address};
 
 #[tokio::test]
 async fn gas_limits_are_enough_and_not_far_above() {
     let registry = Registry::start().await;
     let plugin = registry.plugin(json!({})).await;
-    for uuid in [true, false] {
+    for (uuid, bound) in [(true, false), (false, false), (true, true)] {
         for (streams, commitments) in [(1, 1), (1, 2), (1, 60), (20, 1), (10, 5), (3, 70)] {
             let mut streams: Vec<_> = (0..streams).map(|_| Stream::new(uuid)).collect();
+            for stream in streams.iter().filter(|_| bound) {
+                registry.bind(stream, SEQUENCER).await;
+            }
             for phase in ["first", "later"] {
                 let request = registry.request(&mut streams, commitments);
                 let calls = plugin.plan(&request).await.unwrap().calls;
                 assert_eq!(calls.len(), 1);
                 let settle = registry.send(&calls[0], SEQUENCER).await;
                 let (limit, used) = (calls[0].gas_limit, settle.gas_used);
+                let count = streams.len();
                 let shape = format!(
-                    "{phase} {commitments} of {} streams: {used} of {limit} gas",
-                    streams.len()
+                    "{phase} {commitments} of {count} streams (uuid {uuid}, bound {bound}): {used} of {limit} gas"
                 );
                 assert!(settle.succeeded && used < limit, "{shape}");
                 assert!(limit * 2 <= used * 3, "{shape}");
 
                 let settled = plugin.settle(&settle).await.unwrap();
-                assert_eq!(
-                    outcomes(&settled),
-                    vec![SettleOutcome::Committed; request.commitments.len()]
-                );
+                assert_eq!(outcomes(&settled), committed(request.commitments.len()));
                 registry.holds(&plugin, &request.commitments, &streams).await;
             }
         }
@@ -56,13 +56,7 @@ async fn each_commitment_of_a_call_settles_on_its_own() {
     late.next();
     let gap = late.next();
     let foreign = bound.next();
-    let key = bound.ids;
-    let bind = setStreamSequencerCall {
-        tenantId: key.tenant_id.to_b256(),
-        storeId: key.store_id.to_b256(),
-        sequencer: OTHER,
-    };
-    registry.administer(&bind).await;
+    registry.bind(bound, OTHER).await;
     let mut fresh = Stream::new(true);
     let sound = [fresh.next(), fresh.next()];
 

@@ -10,7 +10,9 @@ use alloy::providers::Provider;
 use alloy_sol_types::SolCall;
 use serde::Deserialize;
 use serde_json::{Value, json, value::to_raw_value};
-use set_chain::bindings::SetRegistry::{getPrevStateRootCall, getStreamHeadsCall, registryVersionCall};
+use set_chain::bindings::SetRegistry::{
+    getPrevStateRootCall, getStreamHeadsCall, registryVersionCall, setStreamSequencerCall,
+};
 use set_plugin_sdk::{
     harness::Harness,
     prelude::*,
@@ -216,6 +218,16 @@ impl Registry {
             .mine(OWNER, self.contracts.registry, &call.abi_encode().into(), None)
             .await;
         assert_eq!(receipt.status, U64::ONE);
+    }
+
+    /// Binds a stream to one sequencer.
+    pub(crate) async fn bind(&self, stream: &Stream, sequencer: Address) {
+        let call = setStreamSequencerCall {
+            tenantId: stream.ids.tenant_id.to_b256(),
+            storeId: stream.ids.store_id.to_b256(),
+            sequencer,
+        };
+        self.administer(&call).await;
     }
 
     async fn mine(&self, from: Address, to: Address, data: &Bytes, gas: Option<u64>) -> Receipt {
