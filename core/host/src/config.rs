@@ -25,13 +25,13 @@ pub struct HostConfig {
 }
 
 /// Whether and from where plugin files are loaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadingConfig {
-    /// Whether `path = "…"` is allowed at all. A loaded plugin has the program's full trust, so this is
-    /// off unless the operator turns it on.
+    /// `sidecar.load_plugins`: whether `path = "…"` is allowed at all. A loaded plugin has the program's
+    /// full trust, so this is off unless the operator turns it on.
     pub enabled: bool,
-    /// Directories that plugin files must be in; nobody else may be able to write to them.
+    /// `sidecar.plugin_dirs`: directories that plugin files must be in; nobody else may be able to write
+    /// to them.
     pub dirs: Vec<PathBuf>,
 }
 
@@ -65,7 +65,8 @@ pub struct PluginConfig {
 pub enum Origin {
     /// Linked into the program, under this name.
     Builtin(String),
-    /// A file. A name without a slash is looked for in the plugin directories.
+    /// A file. A name without a slash is looked for in the plugin directories; another relative path is
+    /// relative to the working directory.
     Path(PathBuf),
 }
 

@@ -48,7 +48,7 @@ pub enum Problem {
         known: Vec<&'static str>,
     },
     /// Loading is off.
-    #[error("`path` needs `plugin_loading.enabled = true`: a loaded plugin has the program's full trust")]
+    #[error("`path` needs `sidecar.load_plugins = true`: a loaded plugin has the program's full trust")]
     LoadingDisabled,
     /// The file cannot be used.
     #[error("{}: {reason}", .path.display())]

@@ -56,10 +56,7 @@ async fn only_files_of_the_plugin_directories_are_loaded_and_only_if_allowed() {
     let mut off = dir.config(vec![entry(json!({}))]);
     off.loading.enabled = false;
     let error = refusal(start(off).await);
-    assert!(
-        error.contains("`path` needs `plugin_loading.enabled = true`"),
-        "{error}"
-    );
+    assert!(error.contains("`path` needs `sidecar.load_plugins = true`"), "{error}");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ pub(super) fn find(path: &Path, dirs: &[PathBuf]) -> Result<PathBuf, Problem> {
     let Some(candidate) = candidate else {
         return Err(refuse(
             path,
-            format!("is in none of the plugin directories (`plugin_loading.dirs`: {named})"),
+            format!("is in none of the plugin directories (`sidecar.plugin_dirs`: {named})"),
         ));
     };
     let file = canonical(&candidate)?;
@@ -54,7 +54,7 @@ pub(super) fn find(path: &Path, dirs: &[PathBuf]) -> Result<PathBuf, Problem> {
     if !dirs.iter().any(inside) {
         return Err(refuse(
             &file,
-            format!("is outside of the plugin directories (`plugin_loading.dirs`: {named})"),
+            format!("is outside of the plugin directories (`sidecar.plugin_dirs`: {named})"),
         ));
     }
     check_writers(&file)?;
