@@ -18,6 +18,4 @@ mod work;
 
 pub use config::{ConfigProblem, EventsRootCheck, PipelineConfig, StateRootCheck};
 pub use pipeline::{Parts, Pipeline, PipelineError, PipelineHandle, PipelineView};
-pub use status::{
-    Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingFilter, PipelineStatus, SourceStatus,
-};
+pub use status::{Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingFilter, PipelineStatus, SourceStatus};

@@ -165,14 +165,27 @@ impl Ledger {
         }
     }
 
+    /// Whether the index and the view speak of the same chain: the index stands at the head of the view or
+    /// at its parent. Only then do the view's tags hold for what the index says.
+    fn index_agrees(&self) -> bool {
+        let (Some(followed), Some(head)) = (self.synced.block, self.view.latest) else {
+            return false;
+        };
+        followed.hash == head.block.hash || followed.hash == head.parent_hash
+    }
+
     /// Commitments whose place on chain is worth asking the index now.
     pub(super) fn batches_to_locate(&mut self, limit: usize) -> Vec<BatchId> {
+        if self.locating || self.unsettled.is_empty() || !self.index_agrees() {
+            return Vec::new();
+        }
         let tag = self.view.settled(self.config.report_at).map(|block| block.number);
         let followed = self.synced.block.map(|block| block.number);
         let mark = (tag, followed);
-        if self.locating || self.located_at == Some(mark) || self.unsettled.is_empty() || followed.is_none() {
+        if self.located_at == Some(mark) {
             return Vec::new();
         }
+        self.locate_view = self.view.clone();
         // What is not found yet stands first; then what lies below the tag.
         let last = tag.map_or((0, BatchId::from(alloy_primitives::B256::repeat_byte(0xff))), |block| {
             (block, BatchId::from(alloy_primitives::B256::repeat_byte(0xff)))
@@ -216,7 +229,8 @@ impl Ledger {
     }
 
     fn located_one(&mut self, batch_id: BatchId, anchored: &Anchored, now: Now) {
-        let settled = anchored.settlement(&self.view);
+        // By the view as it was when the index was asked: what was settled then has not changed since.
+        let settled = anchored.settlement(&self.locate_view);
         let recheck = now.at + self.config.quarantine_recheck;
         let Some(entry) = self.entry(batch_id) else {
             return;

@@ -1,10 +1,12 @@
 //! Calls on their way: what the transaction manager says of them, and what they settled.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, B256};
 use set_chain::{BlockRef, SettlementTag};
 use set_index::QuarantineCause;
 use set_txmgr::{CallId, TxEvent};
-use set_types::{BatchId, CandidateCall, Log, SettleOutcome, SettleRequest, Settlement};
+use set_types::{BatchId, CandidateCall, Commitment, Log, SettleOutcome, SettleRequest, Settlement};
 
 use super::{
     CallKey, Ledger,
@@ -21,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) candidate: CandidateCall,
+    /// What it commits: the contents as they were planned, in the order of the candidate's batches.
+    commitments: Vec<Arc<Commitment>>,
     pub(super) id: Option<CallId>,
     /// Hash of the version that was sent last, or included.
     pub(super) hash: Option<B256>,
@@ -57,9 +61,10 @@ pub(super) struct Inclusion {
 }
 
 impl Call {
-    pub(super) fn new(candidate: CandidateCall) -> Self {
+    pub(super) fn new(candidate: CandidateCall, commitments: Vec<Arc<Commitment>>) -> Self {
         Self {
             candidate,
+            commitments,
             id: None,
             hash: None,
             step: CallStep::Pending,
@@ -68,6 +73,11 @@ impl Call {
             pause: Backoff::default(),
             let_go: false,
         }
+    }
+
+    /// Whether it commits this content.
+    fn commits(&self, commitment: &Commitment) -> bool {
+        self.commitments.iter().any(|planned| **planned == *commitment)
     }
 
     /// Whether its outcome is not known yet.
@@ -203,7 +213,10 @@ impl Ledger {
             let Some(entry) = self.entry(batch_id) else {
                 continue;
             };
-            if entry.call() != Some(key) {
+            // What the undone inclusion did not commit may be committed by the next.
+            let waits = matches!(entry.place, Place::Waiting(_) | Place::Planning);
+            let same = self.calls.get(&key).is_some_and(|call| call.commits(&entry.commitment));
+            if !(waits && same) && entry.call() != Some(key) {
                 continue;
             }
             let stream = entry.commitment.stream();
@@ -214,6 +227,7 @@ impl Ledger {
             }
             self.leave_chain(batch_id);
             if let Some(entry) = self.entry_mut(batch_id) {
+                entry.fault = None;
                 entry.move_to(Place::InFlight(key), now);
             }
             self.reread(stream, true);
@@ -341,7 +355,7 @@ impl Ledger {
         let batch_id = settlement.batch_id;
         metrics::counter!("set_pipeline_outcomes_total", "outcome" => label(&settlement.outcome)).increment(1);
         if settlement.outcome == SettleOutcome::Committed {
-            self.committed(batch_id, anchor, settled, now);
+            self.committed(key, batch_id, anchor, settled, now);
             return;
         }
         // Whatever else it says, it says of this call only.
@@ -395,11 +409,19 @@ impl Ledger {
     }
 
     /// A call committed a commitment.
-    fn committed(&mut self, batch_id: BatchId, anchor: Anchor, settled: Option<SettlementTag>, now: Now) {
+    fn committed(&mut self, key: CallKey, batch_id: BatchId, anchor: Anchor, settled: Option<SettlementTag>, now: Now) {
         self.contract_available(anchor.block.number);
         let Some(entry) = self.entry(batch_id) else {
             return;
         };
+        if !self.calls.get(&key).is_some_and(|call| call.commits(&entry.commitment)) {
+            // The source lists another content by now; the chain says which one it holds.
+            self.leave_chain(batch_id);
+            if let Some(entry) = self.entry_mut(batch_id) {
+                entry.requeue(true, now);
+            }
+            return;
+        }
         let head = entry.commitment.head();
         tracing::info!(
             batch = %batch_id, stream = %head.stream, tx = %anchor.tx_hash, block = anchor.block.number,
@@ -434,13 +456,14 @@ impl Ledger {
         self.reread(stream, false);
     }
 
-    /// Drops calls that nothing refers to any more.
+    /// Drops calls that nothing refers to, and of which nothing more will be heard.
     pub(super) fn forget_calls(&mut self) {
         let gone: Vec<CallKey> = self
             .calls
             .iter()
             .filter(|(key, call)| {
                 matches!(call.step, CallStep::Read)
+                    && call.let_go
                     && call
                         .candidate
                         .batches

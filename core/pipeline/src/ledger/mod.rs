@@ -123,6 +123,8 @@ pub(crate) struct Ledger {
     /// Commitments on chain whose block is not known to be settled enough, by that block's number.
     unsettled: BTreeSet<(u64, BatchId)>,
     locating: bool,
+    /// The chain as it was seen when the index was asked.
+    locate_view: Arc<ChainView>,
     locate_after: Option<(u64, BatchId)>,
     /// The chain and the index as of the last round through `unsettled`.
     located_at: Option<(Option<u64>, Option<u64>)>,
@@ -189,6 +191,7 @@ impl Ledger {
             early: Vec::new(),
             unsettled: BTreeSet::new(),
             locating: false,
+            locate_view: Arc::new(ChainView::unknown()),
             locate_after: None,
             located_at: None,
             due: BTreeSet::new(),

@@ -81,13 +81,7 @@ struct Registry {
 }
 
 impl Registry {
-    fn commit(
-        &mut self,
-        commitment: &Commitment,
-        refused: &HashSet<BatchId>,
-        tx: B256,
-        at: BlockRef,
-    ) -> SettleOutcome {
+    fn commit(&mut self, commitment: &Commitment, refused: &HashSet<BatchId>, tx: B256, at: BlockRef) -> SettleOutcome {
         if let Some((held, _, _)) = self.records.get(&commitment.batch_id) {
             return if held == commitment {
                 SettleOutcome::AlreadyCommitted
@@ -110,10 +104,7 @@ impl Registry {
     }
 
     fn head(&self, stream: StreamId) -> StreamHead {
-        self.heads
-            .get(&stream)
-            .copied()
-            .unwrap_or(StreamHead::unopened(stream))
+        self.heads.get(&stream).copied().unwrap_or(StreamHead::unopened(stream))
     }
 }
 
@@ -154,6 +145,8 @@ pub(super) struct World {
     // between them and the ledger
     work: VecDeque<Outstanding>,
     events: VecDeque<Event>,
+    /// Our calls that are on their way, as far as the ledger was told.
+    open: HashSet<CallId>,
     /// The first hash ever reported for a batch.
     claims: HashMap<BatchId, B256>,
     pub(super) submissions: usize,
@@ -212,6 +205,7 @@ impl World {
             planned: Vec::new(),
             work: VecDeque::new(),
             events: VecDeque::new(),
+            open: HashSet::new(),
             claims: HashMap::new(),
             submissions: 0,
             reports: 0,
@@ -224,9 +218,9 @@ impl World {
     pub(super) fn make(&mut self, stream: u8, events: u32, defect: Option<Defect>) {
         let id = stream_id(stream);
         let made = self.made.entry(id).or_default();
-        let (start, prev) = made
-            .last()
-            .map_or((1, B256::ZERO), |(last, _)| (last.sequence_end + 1, last.new_state_root));
+        let (start, prev) = made.last().map_or((1, B256::ZERO), |(last, _)| {
+            (last.sequence_end + 1, last.new_state_root)
+        });
         let number = made.len() as u8;
         let total: i64 = self.made.values().map(|made| made.len() as i64).sum();
         let mut commitment = Commitment {
@@ -302,9 +296,22 @@ impl World {
     /// The next word of the chain or of the transaction manager arrives.
     pub(super) fn deliver(&mut self) {
         if let Some(event) = self.events.pop_front() {
-            self.ledger.handle(event, self.now);
+            self.tell(event);
             self.begin();
         }
+    }
+
+    fn tell(&mut self, event: Event) {
+        match &event {
+            Event::Tx(TxEvent::Sent { id, .. } | TxEvent::Reorged { id, .. }) => {
+                self.open.insert(*id);
+            }
+            Event::Tx(event) => {
+                self.open.remove(&event.id());
+            }
+            _ => {}
+        }
+        self.ledger.handle(event, self.now);
     }
 
     /// A block with at most `most` of our transactions, and what others sent.
@@ -493,6 +500,7 @@ impl World {
     pub(super) fn restart(&mut self, journal: bool) {
         self.work.clear();
         self.events.clear();
+        self.open.clear();
         let mut recovered = Vec::new();
         let slots = std::mem::take(&mut self.slots);
         for (nonce, mut slot) in slots {
@@ -504,10 +512,7 @@ impl World {
                 self.slots.insert(nonce, slot);
             } else if slot.block.is_none() {
                 // The node's pool still has it.
-                self.foreign.push(Tx {
-                    nonce: None,
-                    ..slot.tx
-                });
+                self.foreign.push(Tx { nonce: None, ..slot.tx });
             }
         }
         if !journal {
@@ -630,8 +635,7 @@ impl World {
     fn observe(&mut self, work: &Work) {
         match work {
             Work::Plan { commitments, heads, .. } => {
-                let mut tails: HashMap<StreamId, StreamHead> =
-                    heads.iter().map(|head| (head.stream, *head)).collect();
+                let mut tails: HashMap<StreamId, StreamHead> = heads.iter().map(|head| (head.stream, *head)).collect();
                 for commitment in commitments {
                     commitment.check_shape().expect("what is malformed is never planned");
                     assert!(
@@ -650,7 +654,7 @@ impl World {
                 let open: HashSet<BatchId> = self
                     .slots
                     .values()
-                    .filter(|slot| slot.block.is_none() && !slot.id.is_recovered())
+                    .filter(|slot| self.open.contains(&slot.id) && !slot.id.is_recovered())
                     .flat_map(|slot| slot.tx.commitments.iter().map(|commitment| commitment.batch_id))
                     .collect();
                 for (_, call) in calls {
@@ -697,9 +701,7 @@ impl World {
             }
             Work::ReadOn { stream, after, limit } => {
                 let mut commitments = self.listed();
-                commitments.retain(|commitment| {
-                    commitment.stream() == *stream && commitment.sequence_start > *after
-                });
+                commitments.retain(|commitment| commitment.stream() == *stream && commitment.sequence_start > *after);
                 commitments.truncate(*limit as usize);
                 Event::ReadOn {
                     stream: *stream,
@@ -716,7 +718,10 @@ impl World {
             },
             Work::LookUp { batches } => Event::LookedUp {
                 batches: batches.clone(),
-                answer: Ok(batches.iter().map(|batch_id| self.recorded_commitment(*batch_id)).collect()),
+                answer: Ok(batches
+                    .iter()
+                    .map(|batch_id| self.recorded_commitment(*batch_id))
+                    .collect()),
             },
             Work::Locate { batches } => Event::Located {
                 batches: batches.clone(),
@@ -861,7 +866,10 @@ impl World {
             });
             self.planned.push(chunk.to_vec());
         }
-        Event::Planned { asked, answer: Ok(plan) }
+        Event::Planned {
+            asked,
+            answer: Ok(plan),
+        }
     }
 
     fn submit(&mut self, calls: Vec<(super::CallKey, CandidateCall)>) -> Event {
@@ -896,7 +904,7 @@ impl World {
         // Whoever hands calls over hears of them late: events come first.
         while matches!(self.events.front(), Some(Event::Tx(TxEvent::Sent { .. }))) && self.salt % 3 == 0 {
             let event = self.events.pop_front().unwrap();
-            self.ledger.handle(event, self.now);
+            self.tell(event);
         }
         Event::Submitted { results }
     }

@@ -151,9 +151,11 @@ impl Ledger {
         for candidate in plan.calls {
             let key = self.next_call;
             self.next_call += 1;
+            let mut commitments = Vec::with_capacity(candidate.batches.len());
             for batch_id in &candidate.batches {
                 if let Some(entry) = self.entry_mut(*batch_id) {
                     entry.move_to(Place::InFlight(key), now);
+                    commitments.push(entry.commitment.clone());
                 }
             }
             if let Some(hold) = &mut self.unavailable
@@ -167,7 +169,7 @@ impl Ledger {
                 gas = candidate.gas_limit,
                 "planned"
             );
-            self.calls.insert(key, Call::new(candidate));
+            self.calls.insert(key, Call::new(candidate, commitments));
             self.to_submit.push(key);
         }
         // What did not fit stays for the next plan; it was allowed, and still is.

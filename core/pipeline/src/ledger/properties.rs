@@ -79,7 +79,7 @@ fn play(world: &mut World, action: Action) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4_000, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_and_nothing_is_done_twice(actions in prop::collection::vec(action(), 1..250)) {
