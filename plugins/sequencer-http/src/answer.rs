@@ -77,19 +77,23 @@ pub(crate) fn root_cause(error: reqwest::Error) -> String {
 
 /// The explanation in a refusal, which is JSON `{code, error}`, plain text, or nothing. A web page is no
 /// explanation. Reads no more than an operator is shown.
-pub(crate) async fn said(response: &mut Response) -> String {
+///
+/// # Errors
+/// The connection broke before the end.
+pub(crate) async fn said(response: &mut Response) -> Result<String, Cause> {
     let content_type = response.headers().get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     if content_type.is_some_and(|text| text.trim_start().starts_with("text/html")) {
-        return String::new();
+        return Ok(String::new());
     }
     let mut bytes = vec![];
     while bytes.len() < LONGEST_REFUSAL {
-        // The status is the answer; its explanation may be lost.
-        let Ok(Some(chunk)) = response.chunk().await else { break };
+        let Some(chunk) = response.chunk().await.map_err(no_answer)? else {
+            break;
+        };
         bytes.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REFUSAL - bytes.len())]);
     }
-    explanation(&bytes)
+    Ok(explanation(&bytes))
 }
 
 fn explanation(body: &[u8]) -> String {

@@ -196,11 +196,13 @@ impl Client {
         if status.is_success() {
             return (Some(status), answer::body(&mut response, self.max_response_bytes).await);
         }
-        let (said, retry_after) = (
-            answer::said(&mut response).await,
-            answer::retry_after(&response, Timestamp::now()),
-        );
-        let said = answer::excerpt(&self.without_key(&said));
+        let retry_after = answer::retry_after(&response, Timestamp::now());
+        let said = match answer::said(&mut response).await {
+            Ok(said) => answer::excerpt(&self.without_key(&said)),
+            // A rate limit needs no explanation; what else the status means hangs on it.
+            Err(_) if status == StatusCode::TOO_MANY_REQUESTS => String::new(),
+            Err(cause) => return (Some(status), Err(cause)),
+        };
         let cause = match Cause::of_refusal(route, status, said, retry_after) {
             Cause::RateLimited(wait) => {
                 let wait = self.gate.close(Instant::now().into_std(), wait);

@@ -73,6 +73,20 @@ async fn a_404_that_is_not_the_sequencers_refuses_no_report() {
 }
 
 #[tokio::test]
+async fn a_refusal_whose_words_are_lost_refuses_no_report() {
+    let broken = || async {
+        let words = futures::stream::iter([Err::<&str, _>(std::io::ErrorKind::ConnectionReset)]);
+        let words = futures::StreamExt::map(words, |part| part.map_err(std::io::Error::from));
+        let length = [(header::CONTENT_LENGTH, "20")];
+        (StatusCode::NOT_FOUND, length, axum::body::Body::from_stream(words))
+    };
+    let url = serve(Router::new().fallback(broken)).await;
+    let plugin = plugin(&url, KEY, json!({})).await.unwrap();
+    let (reason, _) = retry(report(&plugin, batch(), 1).await.unwrap());
+    assert!(reason.contains("the connection broke"), "{reason}");
+}
+
+#[tokio::test]
 async fn a_200_that_is_not_the_sequencers_records_nothing() {
     let url = serve(Router::new().fallback(|| async { Html("<form>Log in</form>") })).await;
     let plugin = plugin(&url, KEY, json!({})).await.unwrap();
