@@ -86,7 +86,6 @@ async fn past_a_full_window_a_stream_is_read_by_itself() {
     let crowd = Preload {
         streams: 50,
         batches: 100,
-        age: std::time::Duration::from_secs(60),
         ..Preload::default()
     };
     let (sequencer, plugin) = start(Sequencer::builder().preload(crowd), json!({})).await;
