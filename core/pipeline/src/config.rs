@@ -1,9 +1,10 @@
 //! How the pipeline works: which checks, how often, and when it reports.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use set_chain::SettlementTag;
+use set_types::ConfigProblem;
 
 /// The most that a source's list can show (the stateset-sequencer caps its window there).
 const WINDOW_CAP: u32 = 5_000;
@@ -108,21 +109,6 @@ pub enum EventsRootCheck {
     Sample,
     /// All.
     Full,
-}
-
-/// A value of the configuration that cannot work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigProblem {
-    /// The key.
-    pub key: &'static str,
-    /// What is wrong with its value, and what to write.
-    pub problem: String,
-}
-
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.key, self.problem)
-    }
 }
 
 impl PipelineConfig {

@@ -16,6 +16,6 @@ mod plan_check;
 mod status;
 mod work;
 
-pub use config::{ConfigProblem, EventsRootCheck, PipelineConfig, StateRootCheck};
+pub use config::{EventsRootCheck, PipelineConfig, StateRootCheck};
 pub use pipeline::{Parts, Pipeline, PipelineError, PipelineHandle, PipelineView};
 pub use status::{Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingFilter, PipelineStatus, SourceStatus};

@@ -9,7 +9,7 @@ use set_chain::ChainView;
 use set_host::{PolicyChain, SourceClient, SubmitterClient};
 use set_index::{Durable, Index, StoreError};
 use set_txmgr::{TxConfig, TxEvent, TxMgr};
-use set_types::{BatchId, PendingCommitment, PendingCursor};
+use set_types::{BatchId, ConfigProblem, PendingCommitment, PendingCursor};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     clock::Now,
-    config::{ConfigProblem, PipelineConfig},
+    config::PipelineConfig,
     coordinator::{Command, Coordinator},
     ledger::{Ledger, Start},
     status::{PendingFilter, PipelineStatus},

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use set_types::ConfigProblem;
 
 /// The JSON-RPC server, and the listener for health and metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,50 +78,41 @@ impl Default for ProofsConfig {
     }
 }
 
-/// A value that cannot work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigProblem {
-    /// The key, as in `rpc.max_page`.
-    pub key: &'static str,
-    /// What is wrong and what to write instead.
-    pub message: String,
-}
-
 impl RpcConfig {
     /// Every value that cannot work, not just the first.
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = vec![];
-        let mut complain = |key, message: String| problems.push(ConfigProblem { key, message });
+        let mut complain = |key, message: String| problems.push(ConfigProblem::new(key, message));
         let at_least_one = [
-            ("rpc.max_connections", self.max_connections),
-            ("rpc.max_page", self.max_page),
-            ("rpc.proofs.concurrency", self.proofs.concurrency),
-            ("rpc.proofs.cache", self.proofs.cache),
+            ("max_connections", self.max_connections),
+            ("max_page", self.max_page),
+            ("proofs.concurrency", self.proofs.concurrency),
+            ("proofs.cache", self.proofs.cache),
         ];
         for (key, _) in at_least_one.into_iter().filter(|(_, value)| *value == 0) {
             complain(key, "is 0; give at least 1".to_owned());
         }
         for (key, bytes) in [
-            ("rpc.max_request_bytes", self.max_request_bytes),
-            ("rpc.max_response_bytes", self.max_response_bytes),
+            ("max_request_bytes", self.max_request_bytes),
+            ("max_response_bytes", self.max_response_bytes),
         ] {
             if bytes < 1024 {
                 complain(key, format!("is {bytes}; give at least 1024 bytes"));
             }
         }
         if self.call_timeout.is_zero() {
-            complain("rpc.call_timeout", "is 0; give a duration such as \"15s\"".to_owned());
+            complain("call_timeout", "is 0; give a duration such as \"15s\"".to_owned());
         }
         if self.listen == self.health_listen && self.listen.port() != 0 {
             complain(
-                "rpc.health_listen",
+                "health_listen",
                 format!("is {}, the same as `rpc.listen`; give another port", self.listen),
             );
         }
         if !self.listen.ip().is_loopback() && self.hosts.is_empty() {
             let message = "is empty, but `rpc.listen` is not a loopback address: name the hosts that clients use, or \"*\" \
                            behind a proxy that checks them";
-            complain("rpc.hosts", message.to_owned());
+            complain("hosts", message.to_owned());
         }
         for host in self
             .hosts
@@ -128,7 +120,7 @@ impl RpcConfig {
             .filter(|host| host.is_empty() || host.contains(['/', ' ']))
         {
             complain(
-                "rpc.hosts",
+                "hosts",
                 format!("`{host}` is no host name; write it without scheme, port and path"),
             );
         }
@@ -138,7 +130,7 @@ impl RpcConfig {
                 .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty());
             if origin != "*" && (!whole || origin.ends_with('/')) {
                 complain(
-                    "rpc.cors_origins",
+                    "cors_origins",
                     format!("`{origin}` is no origin; write it as \"https://shop.example\""),
                 );
             }
@@ -185,14 +177,14 @@ mod tests {
         };
         let keys: Vec<_> = config.validate().into_iter().map(|problem| problem.key).collect();
         let expected = [
-            "rpc.max_connections",
-            "rpc.max_page",
-            "rpc.proofs.concurrency",
-            "rpc.max_request_bytes",
-            "rpc.call_timeout",
-            "rpc.health_listen",
-            "rpc.hosts",
-            "rpc.cors_origins",
+            "max_connections",
+            "max_page",
+            "proofs.concurrency",
+            "max_request_bytes",
+            "call_timeout",
+            "health_listen",
+            "hosts",
+            "cors_origins",
         ];
         assert_eq!(keys, expected);
     }

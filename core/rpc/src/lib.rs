@@ -36,7 +36,7 @@ mod proofs;
 mod server;
 mod service;
 
-pub use config::{ConfigProblem, ProofsConfig, RpcConfig};
+pub use config::{ProofsConfig, RpcConfig};
 pub use health::{ComponentAnswer, Health, HealthAnswer, HealthParts, HealthServer};
 pub use port::{Pending, PendingQuery, Plugins, Registry, SourceError, StatusReport};
 pub use server::{RpcServer, StartError};

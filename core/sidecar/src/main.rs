@@ -17,7 +17,7 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use eyre::{Result, WrapErr};
-use set_host::Host;
+use set_host::{Host, HostConfig};
 
 use crate::{
     cli::{Cli, Command, ConfigArgs, PluginCommand},
@@ -65,7 +65,12 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
     let layers = args.layers();
     let config = Config::load(&layers)?;
-    let problems = runtime()?.block_on(Host::check(&run::host_config(&config), &run::builtins()));
+    // Without a data directory, copies of plugin files are temporary: checking leaves nothing behind.
+    let host = HostConfig {
+        data_dir: None,
+        ..run::host_config(&config)
+    };
+    let problems = runtime()?.block_on(Host::check(&host, &run::builtins()));
     if !problems.is_empty() {
         let lines: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
         eyre::bail!("{} problem(s) with plugins:{}", lines.len(), lines.concat());

@@ -97,10 +97,10 @@ impl TryFrom<Value> for Number {
 /// # Errors
 /// Names the first link that does not hold, or the file that cannot be read.
 pub(crate) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<()> {
-    let proof: ProofFile = read(&args.proof)?;
+    let proof: ProofFile = read(&args.proof, &["result"])?;
 
     if let Some(path) = &args.event {
-        let event: SignedEvent = read(path)?;
+        let event: SignedEvent = read(path, &["result", "event"])?;
         event.check_payload().wrap_err_with(|| format!("{}", path.display()))?;
         match &args.agent_key {
             Some(key) => {
@@ -156,7 +156,7 @@ fn trusted(args: &VerifyArgs, proof: &ProofFile) -> Result<(B256, u32, String)> 
     }
     let (root, count, path) = match &args.commitment {
         Some(path) => {
-            let commitment: Trusted = read(path)?;
+            let commitment: Trusted = read(path, &["result", "commitment"])?;
             let position = proof.sequence.0.checked_sub(commitment.sequence_start.0);
             ensure!(
                 position == Some(proof.leaf_index.0),
@@ -180,11 +180,11 @@ fn trusted(args: &VerifyArgs, proof: &ProofFile) -> Result<(B256, u32, String)> 
     Ok((root, count, path.display().to_string()))
 }
 
-/// Reads a JSON file; a whole JSON-RPC response is unwrapped, and so is a commitment inside an answer.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+/// Reads a JSON file. What is wanted may be inside of others, such as a JSON-RPC response's `result`.
+fn read<T: DeserializeOwned>(path: &Path, wrappers: &[&str]) -> Result<T> {
     let text = fs::read_to_string(path).wrap_err_with(|| format!("{} cannot be read", path.display()))?;
     let mut value: Value = serde_json::from_str(&text).wrap_err_with(|| format!("{} is no JSON", path.display()))?;
-    for wrapper in ["result", "commitment", "event"] {
+    for wrapper in wrappers {
         if let Some(inner) = value.get_mut(wrapper).filter(|inner| inner.is_object()) {
             value = inner.take();
         }

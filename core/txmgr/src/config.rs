@@ -1,10 +1,10 @@
 //! The section `[txmgr]`.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use set_chain::{ChainView, Head, SettlementTag};
-use set_types::{CallLimits, FeeContext};
+use set_types::{CallLimits, ConfigProblem, FeeContext};
 
 use crate::Wei;
 
@@ -76,21 +76,6 @@ impl Default for TxConfig {
             fee_ceiling_threshold: Wei::gwei(1),
             balance_alarm: Wei(10_000_000_000_000_000),
         }
-    }
-}
-
-/// A value of the configuration that cannot work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigProblem {
-    /// The key inside the section.
-    pub key: &'static str,
-    /// What is wrong with its value, and what to write.
-    pub problem: String,
-}
-
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.key, self.problem)
     }
 }
 

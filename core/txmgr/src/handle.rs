@@ -10,13 +10,14 @@ use std::{
 
 use alloy_primitives::Address;
 use set_chain::{ChainView, L2Provider};
+use set_types::ConfigProblem;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::timeout,
 };
 
 use crate::{
-    Call, CallId, ConfigProblem, Journal, TxConfig, TxEvent, TxSigner, TxStatus,
+    Call, CallId, Journal, TxConfig, TxEvent, TxSigner, TxStatus,
     coordinator::{Coordinator, Parts, Submission},
 };
 

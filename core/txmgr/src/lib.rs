@@ -25,7 +25,7 @@ mod sweep;
 mod wei;
 
 pub use call::{Call, CallId, TxEvent};
-pub use config::{ConfigProblem, TxConfig};
+pub use config::TxConfig;
 pub use handle::{SubmitError, TxError, TxMgr, start};
 pub use journal::{Journal, JournalError};
 pub use signer::{LocalKey, SignError, SignerConfig, SignerConfigError, TxSigner};

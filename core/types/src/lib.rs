@@ -10,6 +10,7 @@
 
 mod call;
 mod commitment;
+mod config;
 mod id;
 mod plugin;
 mod policy;
@@ -25,6 +26,7 @@ pub use call::{
     SettleRequest, SettleResponse, Settlement, StreamOpened,
 };
 pub use commitment::{Commitment, Malformation};
+pub use config::ConfigProblem;
 pub use id::{BatchId, IdError, StoreId, TenantId};
 pub use plugin::{ChainCall, Descriptor, KvGet, KvPut, KvValue, PluginKind, ProtocolRange, Refusal};
 pub use policy::{

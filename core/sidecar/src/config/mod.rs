@@ -14,19 +14,19 @@ use figment::{
     value::{Dict, Value},
 };
 use serde::Serialize;
-use set_host::PluginConfig;
+use set_host::{Origin, PluginConfig};
 use set_pipeline::PipelineConfig;
 use set_rpc::RpcConfig;
 use set_txmgr::{SignerConfig, TxConfig};
-use set_types::PluginKind;
+use set_types::{ConfigProblem, PluginKind};
 
-use self::reading::Reading;
 pub(crate) use self::{
     layers::Layers,
     problem::{Complaint, Problems},
     program::{LogFormat, SidecarSection},
     sections::{BlockSection, ChainSection, CommerceSection, FeesSection, GasSection, L1Section, SequencerSection},
 };
+use self::{layers::beside_its_file, reading::Reading};
 
 /// Everything that the program was told, checked.
 #[derive(Debug)]
@@ -109,13 +109,26 @@ impl Config {
         for complaint in references::resolve(reading.root_mut(), &known) {
             reading.complain(complaint);
         }
-        let plugins = reading.list::<PluginConfig>("plugins");
+        let mut plugins = reading.list::<PluginConfig>("plugins");
+        for plugin in &mut plugins {
+            if let Origin::Path(path) = &mut plugin.origin
+                && path.components().count() > 1
+            {
+                *path = beside_its_file(figment, "plugins", path);
+            }
+        }
 
         let mut complaints = vec![];
         complaints.extend(chain.iter().flat_map(ChainSection::validate));
         complaints.extend(block.iter().flat_map(BlockSection::validate));
         complaints.extend(sequencer.iter().flat_map(SequencerSection::validate));
         complaints.extend(sidecar.iter().flat_map(SidecarSection::validate));
+        complaints.extend(within(
+            "commitment",
+            commitment.iter().flat_map(PipelineConfig::validate),
+        ));
+        complaints.extend(within("txmgr", txmgr.iter().flat_map(TxConfig::validate)));
+        complaints.extend(within("rpc", rpc.iter().flat_map(RpcConfig::validate)));
         complaints.into_iter().for_each(|complaint| reading.complain(complaint));
 
         let (Some(chain), Some(block), Some(gas), Some(l1), Some(commitment)) = (chain, block, gas, l1, commitment)
@@ -180,6 +193,15 @@ impl Config {
                 "is under two blocks (`block.time`): transactions would be replaced that were about to be included";
             complaints.push(Complaint::new("txmgr.resubmission_timeout", message));
         }
+        let source = self.plugins.iter().find(|plugin| plugin.kind == PluginKind::Source);
+        if let Some(source) = source.filter(|source| self.rpc.proofs.concurrency as usize >= source.concurrency) {
+            let message = format!(
+                "is {}, but the source `{}` takes {} calls at once (its `concurrency`): callers' proofs would keep polls \
+                 and reports out",
+                self.rpc.proofs.concurrency, source.id, source.concurrency
+            );
+            complaints.push(Complaint::new("rpc.proofs.concurrency", message));
+        }
         for kind in [PluginKind::Source, PluginKind::Submitter] {
             let count = self.plugins.iter().filter(|plugin| plugin.kind == kind).count();
             if count != 1 {
@@ -194,6 +216,11 @@ impl Config {
     pub(crate) fn data_file(&self, name: &str) -> Option<PathBuf> {
         self.sidecar.data_dir.as_ref().map(|dir| dir.join(name))
     }
+}
+
+/// A section's own problems, with the keys in full.
+fn within(section: &str, problems: impl Iterator<Item = ConfigProblem>) -> impl Iterator<Item = Complaint> {
+    problems.map(move |found| Complaint::new(format!("{section}.{}", found.key), found.problem))
 }
 
 /// Lets plugin configuration refer to a section's keys, defaults included.

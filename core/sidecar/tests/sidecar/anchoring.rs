@@ -17,6 +17,7 @@ async fn preloaded() -> Stage {
         streams: STREAMS,
         batches: BATCHES,
         events: 3,
+        newest: Some("2026-01-02T03:04:05Z".parse().unwrap()),
         ..Preload::default()
     };
     Stage::with(Sequencer::builder().seed(7).streams(0).preload(preload)).await
@@ -73,7 +74,7 @@ async fn a_bad_commitment_stops_its_own_stream_alone() {
     let answer = |batch| sidecar.call("set_getCommitment", json!([batch]));
     let stuck = answer(bad.batch_id).await.unwrap();
     assert_eq!(stuck["stage"], "quarantined", "{stuck}");
-    assert!(stuck["reason"].as_str().unwrap().contains("state root"), "{stuck}");
+    assert!(stuck["reason"].as_str().unwrap().contains("new_state_root"), "{stuck}");
     let waiting = answer(behind.batch_id).await.unwrap();
     assert_eq!(waiting["stage"], "blocked", "{waiting}");
     assert!(waiting["reason"].is_string(), "{waiting}");

@@ -7,6 +7,7 @@ use std::{
 
 use clap::Parser;
 use eyre::{WrapErr, bail, eyre};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use set_testkit::sequencer::{Defect, Faults, Load, Preload, Sequencer};
@@ -108,7 +109,7 @@ fn preload(text: &str) -> Result<Preload, String> {
         streams,
         batches,
         defect,
-        age: Duration::from_secs(if defect.is_some() { 3600 } else { 0 }),
+        newest: defect.map(|_| Timestamp::now() - Duration::from_secs(3600)),
         ..Preload::default()
     })
 }

@@ -20,8 +20,9 @@ pub struct Preload {
     pub events: u32,
     /// A flaw of every batch; with [`Defect::EventCount`], for instance, none can ever be anchored.
     pub defect: Option<Defect>,
-    /// How long ago the newest was committed; an older preload is listed before a younger one.
-    pub age: Duration,
+    /// When the newest was committed; now by default. An older preload is listed before a younger one, and
+    /// with the same seed and the same time everything about it is the same.
+    pub newest: Option<Timestamp>,
 }
 
 impl Default for Preload {
@@ -31,7 +32,7 @@ impl Default for Preload {
             batches: 1,
             events: 1,
             defect: None,
-            age: Duration::ZERO,
+            newest: None,
         }
     }
 }
@@ -46,7 +47,7 @@ impl Preload {
         }
         let count = self.streams * self.batches;
         let steps = u32::try_from(count).unwrap_or(u32::MAX);
-        let start = Timestamp::now() - self.age - STEP * steps;
+        let start = self.newest.unwrap_or_else(Timestamp::now) - STEP * steps;
         let mut clock = Clock::default();
         let mut made = Vec::with_capacity(count);
         for batch in 0..count {

@@ -12,6 +12,7 @@ use set_testkit::{
     Sequencer,
     sequencer::{Defect, Faults, Preload, RateLimit},
 };
+use set_types::Timestamp;
 use set_types::{Commitment, StreamHead};
 use set_ves::verify_inclusion;
 
@@ -365,7 +366,7 @@ async fn what_nobody_can_anchor_hides_what_is_younger() {
         streams: 10,
         batches: 500,
         defect: Some(Defect::EventCount),
-        age: Duration::from_secs(3600),
+        newest: Some(Timestamp::now() - Duration::from_secs(3600)),
         ..Preload::default()
     };
     let sequencer = Sequencer::builder().preload(unanchorable).start().await.unwrap();
