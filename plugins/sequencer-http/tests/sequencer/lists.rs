@@ -1,5 +1,7 @@
 //! The two lists of unreported commitments.
 
+use std::collections::HashSet;
+
 use rstest::rstest;
 use serde_json::json;
 use set_plugin_sdk::{prelude::*, types::alloy_primitives::B256};
@@ -89,16 +91,21 @@ async fn past_a_full_window_a_stream_is_read_by_itself() {
         ..Preload::default()
     };
     let (sequencer, plugin) = start(Sequencer::builder().preload(crowd), json!({})).await;
-    let stream = sequencer.streams()[0];
-    let hidden = sequencer.commit(stream, 1);
+    sequencer.commit(sequencer.streams()[0], 1);
     let window = plugin.poll(&PollRequest { limit: 9999 }).await.unwrap();
     assert_eq!((window.commitments.len(), window.more), (5000, true));
-    assert!(!ids(&window.commitments).contains(&hidden.batch_id));
     let few = plugin.poll(&PollRequest { limit: 7 }).await.unwrap();
     assert_eq!((few.commitments.len(), few.more), (7, true));
+
+    let shown: HashSet<BatchId> = ids(&window.commitments).into_iter().collect();
+    let made = sequencer.commitments();
+    let hidden: Vec<_> = made.iter().filter(|made| !shown.contains(&made.batch_id)).collect();
+    let [hidden] = hidden[..] else {
+        panic!("{} are hidden", hidden.len())
+    };
     let request = PollStreamRequest {
-        stream,
-        after: 0,
+        stream: hidden.stream(),
+        after: hidden.sequence_start - 1,
         limit: 10,
     };
     let of_stream = plugin.poll_stream(&request).await.unwrap();
