@@ -11,7 +11,7 @@ use set_types::{BatchId, CandidateCall, Commitment, Log, SettleOutcome, SettleRe
 use super::{
     CallKey, Ledger,
     anchors::REORG_AFTER_REPORT,
-    entry::{Anchor, Place},
+    entry::{Anchor, Place, ReportStep},
     work::Failure,
 };
 use crate::{
@@ -214,7 +214,14 @@ impl Ledger {
                 continue;
             };
             // What the undone inclusion did not commit may be committed by the next.
-            let waits = matches!(entry.place, Place::Waiting(_) | Place::Planning);
+            let waits = match &entry.place {
+                Place::Waiting(_) | Place::Planning => true,
+                // Somebody else committed it, in a block that may be undone as well.
+                Place::OnChain(on_chain) => {
+                    on_chain.report == ReportStep::NotYet && on_chain.anchor.is_none_or(|anchor| anchor.call.is_none())
+                }
+                _ => false,
+            };
             let same = self.calls.get(&key).is_some_and(|call| call.commits(&entry.commitment));
             if !(waits && same) && entry.call() != Some(key) {
                 continue;

@@ -43,6 +43,11 @@ impl<T: Ord> Queue<T> {
         self.waiting.insert(item);
     }
 
+    /// Whether something is asked or waits to be.
+    pub(super) fn is_busy(&self) -> bool {
+        self.running || !self.waiting.is_empty()
+    }
+
     /// The next request's items, where one may go out.
     pub(super) fn take(&mut self, limit: usize, now: Now) -> Vec<T> {
         if self.running || !self.backoff.is_over(now) {

@@ -104,6 +104,8 @@ pub(crate) struct Ledger {
     // policies and plans
     /// Streams with something that can go, by the age of its oldest.
     ready: BTreeSet<(Timestamp, StreamId)>,
+    /// Since when something can go and did not.
+    ready_since: Option<Instant>,
     judging: bool,
     planning: bool,
     plan_backoff: Backoff,
@@ -176,6 +178,7 @@ impl Ledger {
             unproven: VecDeque::new(),
             proving: 0,
             ready: BTreeSet::new(),
+            ready_since: None,
             judging: false,
             planning: false,
             plan_backoff: Backoff::default(),
@@ -255,6 +258,11 @@ impl Ledger {
     fn settle_streams(&mut self, now: Now) {
         while let Some(id) = self.dirty.pop_first() {
             self.walk(id, now);
+        }
+        if self.ready.is_empty() {
+            self.ready_since = None;
+        } else {
+            self.ready_since.get_or_insert(now.at);
         }
     }
 

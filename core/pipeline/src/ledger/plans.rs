@@ -1,5 +1,7 @@
 //! From what may go to calls: what is handed to the submitter, and what becomes of its plan.
 
+use std::time::Instant;
+
 use set_index::QuarantineCause;
 use set_txmgr::CallId;
 use set_types::{BatchId, CandidateCall, Commitment, StreamHead, Timestamp};
@@ -49,6 +51,7 @@ impl Ledger {
             || !self.view.reachable
             || self.recovery_ends.is_some()
             || !self.plan_backoff.is_over(now)
+            || self.gathering_until().is_some_and(|until| until > now.at)
         {
             return 0;
         }
@@ -57,6 +60,16 @@ impl Ledger {
             Some(hold) if hold.probing.is_none() && hold.probe.is_over(now) => 1,
             Some(_) => 0,
         }
+    }
+
+    /// While more is being checked, what is ready waits a little, so that fewer calls take it all. Gives
+    /// how long.
+    pub(super) fn gathering_until(&self) -> Option<Instant> {
+        let checking = self.heads.is_busy() || self.lookups.is_busy() || self.proving > 0 || !self.unproven.is_empty();
+        if !checking {
+            return None;
+        }
+        Some(self.ready_since? + self.config.poll_interval)
     }
 
     /// Takes what the policies allow out of the queues, the oldest streams first.

@@ -75,8 +75,9 @@ impl Ledger {
             let batch_id = entry.commitment.batch_id;
             let quarantined = match &entry.place {
                 Place::Waiting(Standing::Quarantined(cause, reason)) => Some((*cause, reason)),
+                Place::Waiting(Standing::Ready) => None,
                 // Not decided yet: what was kept stays kept.
-                Place::Waiting(Standing::Unknown | Standing::LookingUp) => continue,
+                Place::Waiting(_) => continue,
                 _ => entry.disputed.as_ref().map(|reason| (QuarantineCause::Changed, reason)),
             };
             let kept = self.kept.get(&batch_id);

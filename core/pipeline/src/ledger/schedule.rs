@@ -237,6 +237,7 @@ impl Ledger {
                 later(self.plan_backoff.until()),
                 later(self.unavailable.as_ref().and_then(|hold| hold.probe.until())),
                 later(self.next_judgement(now)),
+                later(self.gathering_until()),
             ]);
         }
         times.into_iter().flatten().min()

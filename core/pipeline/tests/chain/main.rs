@@ -1,0 +1,8 @@
+//! The pipeline with the real plugins, a real chain and the development sequencer.
+
+#![allow(clippy::unwrap_used)]
+
+mod anchoring;
+mod quarantine;
+mod restarts;
+mod rig;
