@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     pub(crate) plugins: Plugins,
 
     /// Milliseconds between two commitments of the sequencer.
-    #[arg(long, value_name = "MS", default_value_t = 700)]
+    #[arg(long, value_name = "MS", default_value_t = 400)]
     pub(crate) interval: u64,
 
     /// Streams of the sequencer (a tenant's store each).

@@ -200,7 +200,8 @@ fn show(stage: &str, commitment: &Commitment, details: &str) {
     let batch: String = commitment.batch_id.to_string().chars().take(8).collect();
     let store: String = commitment.store_id.to_string().chars().take(4).collect();
     let range = format!("{}-{}", commitment.sequence_start, commitment.sequence_end);
-    println!("{start}{stage:<11}{end} {batch}  store {store}  events {range:<9} {details}");
+    let line = format!("{start}{stage:<11}{end} {batch}  store {store}  events {range:<9} {details}");
+    println!("{}", line.trim_end());
 }
 
 /// The last lines of a program's output.
