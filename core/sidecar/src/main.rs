@@ -61,25 +61,25 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .wrap_err("no runtime")
 }
 
-/// Reads everything, loads the plugins without starting them, and says what is wrong.
+/// Reads everything, loads keys and plugins without starting them, and says what is wrong.
 fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
     let layers = args.layers();
     let config = Config::load(&layers)?;
-    // Without a data directory, copies of plugin files are temporary: checking leaves nothing behind.
-    let host = HostConfig {
-        data_dir: None,
-        ..run::host_config(&config)
-    };
-    let problems = runtime()?.block_on(Host::check(&host, &run::builtins()));
+    let problems = runtime()?.block_on(problems_beyond_the_files(&config));
     if !problems.is_empty() {
-        let lines: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-        eyre::bail!("{} problem(s) with plugins:{}", lines.len(), lines.concat());
+        let count = problems.len();
+        eyre::bail!(
+            "{count} problem{}:\n  {}",
+            if count == 1 { "" } else { "s" },
+            problems.join("\n  ")
+        );
     }
     writeln!(out, "{}: no problems", layers.base.display())?;
+    let chain = &config.chain;
     writeln!(
         out,
         "  chain      {} ({}), registry {}",
-        config.chain.id, config.chain.name, config.chain.registry
+        chain.id, chain.name, chain.registry
     )?;
     writeln!(out, "  signer     {}", config.sidecar.signer)?;
     writeln!(out, "  report at  {}", config.commitment.report_at)?;
@@ -93,6 +93,22 @@ fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// What no file says by itself: whether keys are where they should be, and plugins fit their settings.
+async fn problems_beyond_the_files(config: &Config) -> Vec<String> {
+    let mut problems = vec![];
+    for (name, signer) in &config.signers {
+        problems.extend(signer.load(name).await.err().map(|error| error.to_string()));
+    }
+    // Without a data directory, copies of plugin files are temporary: checking leaves nothing behind.
+    let host = HostConfig {
+        data_dir: None,
+        ..run::host_config(config)
+    };
+    let plugins = Host::check(&host, &run::builtins()).await;
+    problems.extend(plugins.iter().map(ToString::to_string));
+    problems
 }
 
 fn inspect(file: &Path, out: &mut impl Write) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::{CallId, Wei};
 
 /// An account's transactions at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TxStatus {
     /// The sending account.
     pub address: Address,
@@ -38,6 +39,7 @@ impl TxStatus {
 
 /// A transaction that is in no block yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InFlight {
     /// The call; `None` for an empty transaction that only fills a gap between nonces.
     pub id: Option<CallId>,
@@ -57,6 +59,7 @@ pub struct InFlight {
 
 /// Something that needs the operator, or may soon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Alarm {
     /// Which.
     pub kind: AlarmKind,

@@ -14,13 +14,16 @@ const ADDRESSES: [&str; 4] = [
     "chain.paymaster=0x2222222222222222222222222222222222222222",
 ];
 
+/// A key of anvil's, known to everybody.
+const KEY: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+
 fn sidecar() -> Command {
     let mut command = Command::new(binary());
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     command
         .env_clear()
         .env("SET_SEQUENCER_API_KEY", "ss_secret")
-        .env("SET_COMMITMENTS_KEY", "unused");
+        .env("SET_COMMITMENTS_KEY", KEY);
     command
 }
 
@@ -100,6 +103,32 @@ fn every_problem_is_listed_with_its_file_and_key() {
         assert!(line.contains(origin), "{line} does not name {origin}");
     }
     assert!(!output.contains("ss_in_clear"), "a secret is shown:\n{output}");
+}
+
+#[test]
+fn missing_secrets_are_named_all_at_once() {
+    let mut command = sidecar();
+    command
+        .env_remove("SET_SEQUENCER_API_KEY")
+        .env("SET_COMMITMENTS_KEY", &KEY[..50]);
+    let output = text(
+        &command
+            .arg("check")
+            .args(ADDRESSES)
+            .assert()
+            .failure()
+            .get_output()
+            .stderr,
+    );
+    for expected in [
+        "2 problems",
+        "signers.commitments.variable",
+        "SET_COMMITMENTS_KEY",
+        "SET_SEQUENCER_API_KEY",
+    ] {
+        assert!(output.contains(expected), "{expected} is missing in:\n{output}");
+    }
+    assert!(!output.contains(&KEY[2..20]), "a part of the key is shown:\n{output}");
 }
 
 #[test]
