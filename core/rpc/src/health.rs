@@ -10,7 +10,10 @@ use set_index::Index;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info};
 
-use crate::{port::Plugins, server::StartError};
+use crate::{
+    port::{Plugins, StatusReport},
+    server::StartError,
+};
 
 /// Blocks that the index may be behind before it counts as degraded.
 const TOLERATED_LAG: u64 = 32;
@@ -27,6 +30,8 @@ pub struct HealthParts {
     pub index: Index,
     /// The plugins.
     pub plugins: Arc<dyn Plugins>,
+    /// The other parts.
+    pub status: Arc<dyn StatusReport>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
 }
@@ -129,11 +134,17 @@ async fn readyz(State(parts): State<HealthParts>) -> impl IntoResponse {
 }
 
 async fn healthz(State(parts): State<HealthParts>) -> impl IntoResponse {
-    let answer = answer([
+    // What hinders a part is for an operator to look at; the part itself goes on as soon as it can.
+    let others = parts.status.hindrances().into_iter().map(|(name, reason)| {
+        let status = if reason.is_some() { Health::Degraded } else { Health::Ok };
+        (name, component(status, reason))
+    });
+    let own = [
         ("chain", chain(&parts)),
         ("index", index(&parts)),
         ("plugins", plugins(&parts)),
-    ]);
+    ];
+    let answer = answer(own.into_iter().chain(others));
     let code = match answer.status {
         Health::Ok => StatusCode::OK,
         Health::Degraded => StatusCode::PARTIAL_CONTENT,
@@ -150,16 +161,13 @@ async fn render_metrics(State(parts): State<HealthParts>) -> impl IntoResponse {
     ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-fn answer<const N: usize>(components: [(&str, ComponentAnswer); N]) -> HealthAnswer {
-    let status = components
-        .iter()
-        .map(|(_, component)| component.status)
-        .max()
-        .unwrap_or(Health::Ok);
-    let components = components
+fn answer<'a>(components: impl IntoIterator<Item = (&'a str, ComponentAnswer)>) -> HealthAnswer {
+    let components: BTreeMap<_, _> = components
         .into_iter()
         .map(|(name, component)| (name.to_owned(), component))
         .collect();
+    let worst = components.values().map(|component| component.status).max();
+    let status = worst.unwrap_or(Health::Ok);
     HealthAnswer { status, components }
 }
 

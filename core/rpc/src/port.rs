@@ -39,6 +39,9 @@ pub struct PendingQuery {
 pub trait StatusReport: Send + Sync + 'static {
     /// A JSON object with a member for each part. Never holds secrets or endpoints' URLs.
     fn status(&self) -> serde_json::Value;
+
+    /// What hinders each part, for `/healthz`: the part's name and, where something does, what.
+    fn hindrances(&self) -> Vec<(&'static str, Option<String>)>;
 }
 
 /// The plugins.

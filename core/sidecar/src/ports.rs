@@ -114,6 +114,12 @@ impl Status {
     }
 }
 
+/// Reasons in one text; `None` where there is none.
+fn all(reasons: impl Iterator<Item = String>) -> Option<String> {
+    let reasons: Vec<_> = reasons.collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
 impl StatusReport for Status {
     fn status(&self) -> Value {
         json!({
@@ -121,5 +127,21 @@ impl StatusReport for Status {
             "pipeline": self.pipeline.status(),
             "txmgr": *self.txmgr.status(),
         })
+    }
+
+    fn hindrances(&self) -> Vec<(&'static str, Option<String>)> {
+        let (pipeline, txmgr) = (self.pipeline.status(), self.txmgr.status());
+        let source =
+            (!pipeline.source.healthy).then(|| pipeline.source.error.unwrap_or_else(|| "not asked yet".into()));
+        let holds = pipeline.holds.into_iter().map(|hold| hold.reason);
+        let alarms = pipeline
+            .alarms
+            .into_iter()
+            .map(|alarm| format!("{} ({})", alarm.message, alarm.count));
+        vec![
+            ("source", source),
+            ("pipeline", all(holds.chain(alarms))),
+            ("txmgr", all(txmgr.alarms.iter().map(|alarm| alarm.message.clone()))),
+        ]
     }
 }

@@ -1,6 +1,6 @@
 //! `set-sidecar run`: starts every part in order, and stops them in the opposite one.
 
-use std::{future::Future, path::PathBuf, sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use eyre::{Result, WrapErr, eyre};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -148,11 +148,11 @@ impl Sidecar {
             host: Arc::clone(&host),
             source,
         });
-        let status = Status {
+        let status = Arc::new(Status {
             pipeline: pipeline.view(),
             txmgr: txmgr.clone(),
             facts: Status::facts(config),
-        };
+        });
         let parts = set_rpc::Parts {
             chain_id: config.chain.id,
             version: env!("CARGO_PKG_VERSION"),
@@ -160,7 +160,7 @@ impl Sidecar {
             heads: heads.clone(),
             registry: Arc::new(RegistryReader::new(provider, config.chain.registry)),
             pending: Arc::new(PipelinePending(pipeline.view())),
-            status: Arc::new(status),
+            status: status.clone(),
             plugins: plugins.clone(),
         };
         let rpc = RpcServer::start(&config.rpc, parts).await?;
@@ -168,6 +168,7 @@ impl Sidecar {
             heads,
             index,
             plugins,
+            status,
             metrics,
         };
         let health = HealthServer::start(config.rpc.health_listen, health).await?;
@@ -291,12 +292,10 @@ impl Signals {
         })
     }
 
-    fn next(&mut self) -> impl Future<Output = &'static str> + '_ {
-        async {
-            tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            }
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

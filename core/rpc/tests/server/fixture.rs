@@ -157,6 +157,10 @@ impl StatusReport for Parted {
     fn status(&self) -> Value {
         json!({ "pipeline": { "paused": false }, "txmgr": { "inFlight": 2 } })
     }
+
+    fn hindrances(&self) -> Vec<(&'static str, Option<String>)> {
+        vec![("pipeline", None), ("txmgr", None)]
+    }
 }
 
 /// One source that proves from the trees of [`leaves`].
@@ -296,6 +300,7 @@ impl Fixture {
             heads: self.heads.subscribe(),
             index: self.index.clone(),
             plugins: self.plugins.clone(),
+            status: Arc::new(Parted),
             metrics: metrics(),
         }
     }
