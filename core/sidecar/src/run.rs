@@ -14,6 +14,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinHandle,
+    time::timeout,
 };
 use tracing::{error, info, warn};
 
@@ -74,7 +75,10 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     };
     info!(signal = name, timeout = ?config.sidecar.shutdown_timeout, "finishing what is in flight");
     tokio::select! {
-        () = sidecar.stop(config.sidecar.shutdown_timeout) => info!("stopped"),
+        finished = timeout(config.sidecar.shutdown_timeout, sidecar.stop(config.sidecar.shutdown_timeout)) => match finished {
+            Ok(()) => info!("stopped"),
+            Err(_) => warn!("stopped before everything had finished; what is in flight goes on in the next run"),
+        },
         name = signals.next() => warn!(signal = name, "stopping at once; what is in flight goes on in the next run"),
     }
     Ok(())
@@ -187,8 +191,11 @@ impl Sidecar {
     /// does not finish in time goes on in the next run.
     async fn stop(self, within: std::time::Duration) {
         let begun = Instant::now();
-        let left = || within.saturating_sub(begun.elapsed());
-        self.rpc.stop().await;
+        // A tenth is kept for what comes last.
+        let left = || (within * 9 / 10).saturating_sub(begun.elapsed());
+        if timeout(left() / 4, self.rpc.stop()).await.is_err() {
+            warn!("calls to set_* were still being answered and are cut off");
+        }
         // The pipeline still needs to hear of its transactions and the index of the chain.
         self.pipeline.drain(left() * 3 / 4).await;
         self.txmgr.drain(left() / 2).await;

@@ -229,3 +229,59 @@ fn refer<T: Serialize>(known: &mut Dict, name: &str, section: Option<&T>) {
         known.insert(name.to_owned(), value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const DOCUMENTED: &str = include_str!("../../../../config/chain-config.toml");
+
+    /// The keys of a section that the documented file sets or shows in a comment.
+    fn documented(section: &str) -> BTreeSet<String> {
+        let header = format!("\n[{section}]\n");
+        let begin = DOCUMENTED
+            .find(&header)
+            .unwrap_or_else(|| panic!("[{section}] is missing"))
+            + header.len();
+        let body = DOCUMENTED[begin..].split("\n[").next().unwrap();
+        let key = |line: &str| Some(line.trim_start_matches("# ").split_once(" = ")?.0.to_owned());
+        body.lines().filter_map(key).filter(|key| !key.contains(' ')).collect()
+    }
+
+    /// The keys that a section has.
+    fn keys<T: Default + Serialize>() -> BTreeSet<String> {
+        let section = serde_json::to_value(T::default()).unwrap();
+        let entries = section.as_object().unwrap().iter();
+        // A table inside is a section of its own in the file.
+        entries
+            .filter(|(_, value)| !value.is_object())
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    #[test]
+    fn every_key_is_documented_and_every_documented_key_exists() {
+        let optional = |mut keys: BTreeSet<String>, names: &[&str]| {
+            keys.extend(names.iter().map(|name| (*name).to_owned()));
+            keys
+        };
+        for (section, keys) in [
+            ("chain", optional(keys::<ChainSection>(), &["addresses"])),
+            ("block", keys::<BlockSection>()),
+            ("gas", keys::<GasSection>()),
+            ("sequencer", keys::<SequencerSection>()),
+            ("l1", keys::<L1Section>()),
+            ("fees", keys::<FeesSection>()),
+            ("commerce", keys::<CommerceSection>()),
+            ("commitment", keys::<PipelineConfig>()),
+            ("sidecar", optional(keys::<SidecarSection>(), &["data_dir"])),
+            ("rpc", keys::<RpcConfig>()),
+            ("rpc.proofs", keys::<set_rpc::ProofsConfig>()),
+            ("txmgr", keys::<TxConfig>()),
+        ] {
+            assert_eq!(documented(section), keys, "[{section}]");
+        }
+    }
+}
