@@ -202,7 +202,7 @@ impl Sidecar {
     ///
     /// # Errors
     /// [`ProcessError`] if it does not end in time.
-    pub async fn stop(self) -> Result<std::process::ExitStatus, ProcessError> {
+    pub async fn stop(&self) -> Result<std::process::ExitStatus, ProcessError> {
         self.process.terminate();
         self.process.wait(STOP).await
     }

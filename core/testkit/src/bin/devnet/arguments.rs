@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PORT", default_value_t = 8646)]
     pub(crate) health_port: u16,
 
-    /// Where the addresses of the contracts and the sidecar's data and log go.
+    /// Where the contracts' addresses, the sidecar's data and, at the end, its log go.
     #[arg(long, value_name = "DIR", default_value = ".devnet")]
     pub(crate) dir: PathBuf,
 }

@@ -11,7 +11,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::Parser;
-use eyre::Result;
+use eyre::{Result, eyre};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{arguments::Arguments, network::Network, watch::Watch};
@@ -38,10 +38,14 @@ async fn run(arguments: &Arguments) -> Result<()> {
         _ = terminate.recv() => return Ok(()),
     };
     print_endpoints(&network);
+    let interrupted = || match arguments.until {
+        Some(count) => Err(eyre!("interrupted before {count} commitments were anchored")),
+        None => Ok(()),
+    };
     let outcome = tokio::select! {
         outcome = watch(&network, arguments.until) => outcome,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => interrupted(),
+        _ = terminate.recv() => interrupted(),
     };
     println!("\nStopping …");
     // A second Ctrl-C does not wait for the sidecar to finish.
@@ -49,6 +53,10 @@ async fn run(arguments: &Arguments) -> Result<()> {
         stopped = network.stop() => stopped,
         _ = interrupt.recv() => Ok(()),
     };
+    println!(
+        "The sidecar's log is in {}",
+        network::keep_log(arguments, &network)?.display()
+    );
     outcome.and(stopped)
 }
 

@@ -43,12 +43,20 @@ impl Network {
         Ok(Self { stack, sidecar })
     }
 
-    /// Asks the sidecar to finish, and ends the rest.
-    pub(crate) async fn stop(self) -> Result<()> {
+    /// Asks the sidecar to finish.
+    pub(crate) async fn stop(&self) -> Result<()> {
         let status = self.sidecar.stop().await?;
         ensure!(status.success(), "the sidecar ended with {status} when asked to stop");
         Ok(())
     }
+}
+
+/// Keeps what the sidecar logged, and says where.
+pub(crate) fn keep_log(arguments: &Arguments, network: &Network) -> Result<PathBuf> {
+    let file = arguments.dir.join("sidecar.log");
+    let lines = network.sidecar.process.lines().join("\n");
+    fs::write(&file, lines).wrap_err_with(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
 }
 
 /// The chain starts from nothing, so what was kept of another one goes.
