@@ -23,8 +23,8 @@ use crate::{
 /// What the handle asks of the task.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Stop, and answer once nothing is on its way.
-    Drain(oneshot::Sender<()>),
+    /// Stop once nothing is on its way, or at this moment; answer whether nothing was left.
+    Drain(Instant, oneshot::Sender<bool>),
 }
 
 /// Owns the ledger; never waits for a plugin.
@@ -38,7 +38,7 @@ pub(crate) struct Coordinator {
     revisions: watch::Sender<u64>,
     /// Work that is being done. The ledger bounds how much there is of each kind.
     workers: JoinSet<Event>,
-    drained: Option<oneshot::Sender<()>>,
+    draining: Option<(Instant, oneshot::Sender<bool>)>,
 }
 
 impl Coordinator {
@@ -60,7 +60,7 @@ impl Coordinator {
             commands,
             revisions,
             workers: JoinSet::new(),
-            drained: None,
+            draining: None,
         }
     }
 
@@ -71,11 +71,7 @@ impl Coordinator {
         self.handle(vec![Event::Chain(view), Event::Indexed(synced)]);
         loop {
             let wake = self.begin_work();
-            if self.is_drained() {
-                if let Some(drained) = self.drained.take() {
-                    // Nobody waits any more where the receiver is gone.
-                    let _ = drained.send(());
-                }
+            if self.finish_draining().await {
                 return;
             }
             let Some(events) = self.next_events(wake).await else {
@@ -110,13 +106,27 @@ impl Coordinator {
         self.revisions.send_modify(|revision| *revision += 1);
     }
 
-    fn is_drained(&self) -> bool {
-        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        self.drained.is_some() && ledger.is_drained()
+    /// Whether the end has come: everything is finished, or the time is over.
+    async fn finish_draining(&mut self) -> bool {
+        let Some((deadline, _)) = self.draining else {
+            return false;
+        };
+        let clean = self.ledger.read().unwrap_or_else(PoisonError::into_inner).is_drained();
+        if !clean && Instant::now() < deadline {
+            return false;
+        }
+        self.workers.shutdown().await;
+        if let Some((_, done)) = self.draining.take() {
+            // Nobody waits any more where the receiver is gone.
+            let _ = done.send(clean);
+        }
+        true
     }
 
     /// Waits for something to happen, or for `wake`. `None`: the end.
     async fn next_events(&mut self, wake: Option<Instant>) -> Option<Vec<Event>> {
+        let deadline = self.draining.as_ref().map(|(deadline, _)| *deadline);
+        let wake = wake.into_iter().chain(deadline).min();
         let timer = async {
             match wake {
                 Some(at) => sleep_until(at.into()).await,
@@ -125,9 +135,9 @@ impl Coordinator {
         };
         tokio::select! {
             command = self.commands.recv() => {
-                if let Some(Command::Drain(done)) = command {
+                if let Some(Command::Drain(deadline, done)) = command {
                     tracing::info!("the pipeline stops");
-                    self.drained = Some(done);
+                    self.draining = Some((deadline, done));
                     self.ledger.write().unwrap_or_else(PoisonError::into_inner).drain();
                     return Some(Vec::new());
                 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use set_chain::ChainView;
@@ -13,7 +13,6 @@ use set_types::{BatchId, ConfigProblem, PendingCommitment, PendingCursor};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::timeout,
 };
 
 use crate::{
@@ -139,18 +138,16 @@ impl PipelineHandle {
     }
 
     /// Stops: no poll and no call begins, reports that are on their way are finished, at most until
-    /// `deadline`. Gives whether all were. What is left is found again at the next start.
+    /// `deadline` has passed. Gives whether all were; what is left is found again at the next start.
     pub async fn drain(mut self, deadline: Duration) -> bool {
         let (done, drained) = oneshot::channel();
-        if self.commands.send(Command::Drain(done)).await.is_err() {
+        let until = Instant::now() + deadline;
+        if self.commands.send(Command::Drain(until, done)).await.is_err() {
             return false;
         }
-        let finished = timeout(deadline, drained).await.is_ok_and(|answer| answer.is_ok());
-        if finished {
-            // The task ends by itself once it has answered.
-            let _ended = (&mut self.task).await;
-        }
-        finished
+        let clean = drained.await.unwrap_or(false);
+        self.stopped().await;
+        clean
     }
 
     /// Ends when the pipeline's task ends, which it does only after [`PipelineHandle::drain`], when the

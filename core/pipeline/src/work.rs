@@ -90,10 +90,10 @@ impl Workshop {
                     answer: answer.map(|response| response.records).map_err(Failure::from),
                 }
             }
-            Work::Prove { commitment } => Event::Proved {
-                batch_id: commitment.batch_id,
-                answer: self.prove(&commitment).await,
-            },
+            Work::Prove { commitment } => {
+                let answer = self.prove(&commitment).await;
+                Event::Proved { commitment, answer }
+            }
             Work::Judge { subjects } => {
                 let asked = subjects.iter().filter_map(set_types::Subject::batch_id).collect();
                 let request = EvaluateRequest {

@@ -18,6 +18,10 @@ use crate::{
 pub(super) const REORG_AFTER_REPORT: &str = "a reorg undid commitments after they were reported, which no report can \
     take back; they are committed again. If they end up in other transactions, correct the source's records by hand";
 
+/// What an alarm says of reports that the source will never take.
+const REPORT_CONFLICT: &str = "the source does not record for these commitments what the chain holds: compare its \
+    records with the chain, and correct them by hand";
+
 impl Ledger {
     /// A waiting commitment turned out to be on chain; the index must say where.
     pub(super) fn found_on_chain(&mut self, batch_id: BatchId, now: Now) {
@@ -291,17 +295,15 @@ impl Ledger {
             reason,
             since: now.wall,
         });
-        self.alarms.raise(
-            AlarmKind::ReportConflict,
-            Some(batch_id),
-            "the source holds another transaction for these commitments than the chain: correct its records by hand",
-            now,
-        );
+        self.alarms
+            .raise(AlarmKind::ReportConflict, Some(batch_id), REPORT_CONFLICT, now);
     }
 
     /// Recalls which reports the source will never take.
-    pub(super) fn remember_conflicts(&mut self, conflicts: Vec<ReportConflict>) {
+    pub(super) fn remember_conflicts(&mut self, conflicts: Vec<ReportConflict>, now: Now) {
         for conflict in conflicts {
+            self.alarms
+                .raise(AlarmKind::ReportConflict, Some(conflict.batch_id), REPORT_CONFLICT, now);
             self.closed
                 .insert(conflict.batch_id, (conflict.tx_hash, conflict.reason));
         }

@@ -9,7 +9,7 @@ use super::{
     Ledger,
     entry::{Entry, Fault, Lookup, Place, Proofs},
     stream::Stream,
-    work::Failure,
+    work::{Failure, ProofFailure},
 };
 use crate::{
     clock::Now,
@@ -271,27 +271,32 @@ impl Ledger {
     }
 
     /// The source's proofs were checked.
-    pub(super) fn proved(&mut self, batch_id: BatchId, answer: Result<(), super::ProofFailure>, now: Now) {
+    pub(super) fn proved(&mut self, commitment: &Commitment, answer: Result<(), ProofFailure>, now: Now) {
         self.proving = self.proving.saturating_sub(1);
         let (first, longest, recheck) = (
             self.config.retry_pause,
             self.config.retry_pause_max,
             self.config.quarantine_recheck,
         );
-        let Some(entry) = self.entry_mut(batch_id) else {
+        let Some(entry) = self.entry_mut(commitment.batch_id) else {
             return;
         };
+        if *entry.commitment != *commitment {
+            // It was about a content that the source has replaced.
+            entry.proofs = Proofs::Unchecked;
+            return;
+        }
         match answer {
             Ok(()) => {
                 entry.proofs = Proofs::Fine;
                 entry.pause.clear();
             }
-            Err(super::ProofFailure::Unavailable(reason)) => {
+            Err(ProofFailure::Unavailable(reason)) => {
                 entry.pause.fail(now, first, longest);
                 entry.pause_reason = format!("the source gave no inclusion proof: {reason}");
                 entry.proofs = Proofs::Unchecked;
             }
-            Err(super::ProofFailure::Mismatch(reason)) => {
+            Err(ProofFailure::Mismatch(reason)) => {
                 entry.proofs = Proofs::Unchecked;
                 entry.lookup = Lookup::Unasked;
                 entry.fault = Some(Fault {

@@ -9,6 +9,7 @@ mod calls;
 mod entry;
 mod heads;
 mod listing;
+mod outcomes;
 mod plans;
 mod policy;
 mod quarantine;
@@ -22,6 +23,8 @@ mod work;
 mod model;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod scenarios;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -219,7 +222,7 @@ impl Ledger {
             ledger.recovery_ends = Some(now.at + ledger.config.recovery_wait);
             ledger.recovery_since = Some(now.wall);
         }
-        ledger.remember_conflicts(start.conflicts);
+        ledger.remember_conflicts(start.conflicts, now);
         ledger
     }
 
@@ -233,7 +236,7 @@ impl Ledger {
             Event::ReadOn { stream, answer } => self.read_on(stream, answer, now),
             Event::Heads { streams, answer } => self.heads_read(streams, answer, now),
             Event::LookedUp { batches, answer } => self.looked_up(batches, answer, now),
-            Event::Proved { batch_id, answer } => self.proved(batch_id, answer, now),
+            Event::Proved { commitment, answer } => self.proved(&commitment, answer, now),
             Event::Judged { asked, answer } => self.judged(asked, answer, now),
             Event::Planned { asked, answer } => self.planned(asked, answer, now),
             Event::Submitted { results } => self.submitted(results, now),
@@ -295,7 +298,7 @@ impl Ledger {
         let held_is_gone = stream
             .held
             .as_ref()
-            .is_some_and(|held| !stream.ready.contains(&held.position));
+            .is_some_and(|held| stream.ready.binary_search(&held.position).is_err());
         if held_is_gone {
             stream.held = None;
         }

@@ -81,7 +81,7 @@ impl Ledger {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        if !stream.ready.contains(&position) {
+        if stream.ready.binary_search(&position).is_err() {
             return;
         }
         let (until, said, reason) = match judgement.verdict {

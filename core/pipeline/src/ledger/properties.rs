@@ -33,6 +33,7 @@ fn defect() -> impl Strategy<Value = Option<Defect>> {
         1 => Just(Some(Defect::Root)),
         1 => Just(Some(Defect::Proof)),
         1 => Just(Some(Defect::Excluded)),
+        1 => Just(Some(Defect::Order)),
     ]
 }
 

@@ -225,7 +225,7 @@ impl Ledger {
             later(self.due.first().map(|(at, _)| *at)),
             later(self.report_backoff.until()),
             later(self.record_backoff.until()),
-            later(self.calls.values().filter_map(|call| call.pause.until()).min()),
+            self.calls.values().filter_map(|call| later(call.pause.until())).min(),
         ];
         if !self.draining {
             times.extend([

@@ -139,7 +139,7 @@ pub(crate) enum Event {
     },
     /// Answer to [`Work::Prove`].
     Proved {
-        batch_id: BatchId,
+        commitment: Arc<Commitment>,
         answer: Result<(), ProofFailure>,
     },
     /// Answer to [`Work::Judge`].

@@ -79,7 +79,7 @@ async fn a_bad_commitment_stops_its_own_stream_and_says_why() {
     running
         .until("the bad ones set aside again", |status| {
             status.stages.get(&Stage::Quarantined).copied().unwrap_or(0) >= defects.len() - 1
-                && status.stages.get(&Stage::Found).is_none()
+                && !status.stages.contains_key(&Stage::Found)
         })
         .await;
     show(&running);

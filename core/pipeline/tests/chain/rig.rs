@@ -110,12 +110,9 @@ impl Rig {
             .await
             .unwrap();
         let (heads, tracking) = track(provider.clone(), DEVNET_CHAIN_ID, Duration::from_millis(100));
-        let index = Index::open(data.map(|data| data.join("index.redb")).as_deref())
-            .await
-            .unwrap();
-        let durable = Durable::open(data.map(|data| data.join("durable.redb")).as_deref())
-            .await
-            .unwrap();
+        let file = |name: &str| data.map(|data| data.join(name));
+        let index = released(async || Index::open(file("index.redb").as_deref()).await).await;
+        let durable = released(async || Durable::open(file("durable.redb").as_deref()).await).await;
         let options = FollowerOptions {
             chain_id: DEVNET_CHAIN_ID,
             from_block: self.contracts.block,
@@ -131,7 +128,10 @@ impl Rig {
         );
         let signer = LocalKey::from(Anvil::account(SENDER));
         let journal = match data {
-            Some(data) => Journal::open(data, DEVNET_CHAIN_ID, Anvil::account(SENDER).address()).unwrap(),
+            Some(data) => {
+                let account = Anvil::account(SENDER).address();
+                released(async || Journal::open(data, DEVNET_CHAIN_ID, account)).await
+            }
             None => Journal::in_memory(),
         };
         let tx_config = TxConfig::default();
@@ -201,11 +201,11 @@ impl Rig {
     }
 
     /// Commits batches of three events, one stream after the other.
-    pub(crate) fn commit(&self, batches: usize) {
+    pub(crate) fn commit(&self, batches: usize) -> Vec<BatchId> {
         let streams = self.sequencer.streams();
-        for number in 0..batches {
-            self.sequencer.commit(streams[number % streams.len()], 3);
-        }
+        (0..batches)
+            .map(|number| self.sequencer.commit(streams[number % streams.len()], 3).batch_id)
+            .collect()
     }
 
     /// Pauses the registry, or lets it go on.
@@ -276,6 +276,19 @@ impl Rig {
     }
 }
 
+/// Opens a file once the pipeline before has let go of it. Its threads end on their own, and no event says
+/// so; between processes the system does it.
+async fn released<T, E: std::fmt::Debug>(open: impl AsyncFn() -> Result<T, E>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        match open().await {
+            Ok(opened) => return opened,
+            Err(error) if start.elapsed() > HANG => panic!("{error:?}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
 fn bulk_selector() -> [u8; 4] {
     commitBatchesCall::SELECTOR
 }
@@ -317,7 +330,7 @@ impl Running {
 
     /// Ends everything at once, as a kill would.
     pub(crate) async fn kill(self) {
-        drop(self.pipeline);
+        self.pipeline.drain(Duration::ZERO).await;
         for task in self.tasks {
             task.abort();
             let _ended = task.await;

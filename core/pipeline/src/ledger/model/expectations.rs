@@ -1,0 +1,154 @@
+//! What must hold: of each piece of work, and once everything is calm.
+
+use std::collections::{HashMap, HashSet};
+
+use set_types::{BatchId, Stage, StreamHead, StreamId};
+
+use super::{IN_FLIGHT, Work, World, source::Defect};
+use crate::status::PendingFilter;
+
+impl World {
+    /// What must hold of the work itself.
+    pub(in crate::ledger) fn observe(&mut self, work: &Work) {
+        match work {
+            Work::Poll { .. } => self.polls += 1,
+            Work::Judge { .. } => self.judgements += 1,
+            Work::Plan { commitments, heads, .. } => {
+                let mut tails: HashMap<StreamId, StreamHead> = heads.iter().map(|head| (head.stream, *head)).collect();
+                for commitment in commitments {
+                    commitment.check_shape().expect("what is malformed is never planned");
+                    assert!(
+                        !self.defects(Defect::Proof).contains(&commitment.batch_id),
+                        "what the source cannot prove is never planned"
+                    );
+                    let tail = tails.get_mut(&commitment.stream()).expect("each stream has its head");
+                    assert!(
+                        commitment.continues(tail),
+                        "what is planned continues its stream: {commitment:?} after {tail:?}"
+                    );
+                    *tail = commitment.head();
+                }
+            }
+            Work::Submit { calls } => {
+                let open: HashSet<BatchId> = self
+                    .slots
+                    .values()
+                    .filter(|slot| self.open.contains(&slot.id) && !slot.id.is_recovered())
+                    .flat_map(|slot| slot.tx.commitments.iter().map(|commitment| commitment.batch_id))
+                    .collect();
+                for (_, call) in calls {
+                    for batch_id in &call.batches {
+                        assert!(!open.contains(batch_id), "{batch_id} is on its way already");
+                    }
+                }
+                self.submissions += calls.len();
+            }
+            Work::Report { receipts } => {
+                assert!(receipts.len() <= self.config.report_batch);
+                self.reports += receipts.len();
+                for receipt in receipts {
+                    let (_, tx, at) = self
+                        .registry
+                        .records
+                        .get(&receipt.batch_id)
+                        .expect("what is reported is on chain");
+                    assert_eq!(*tx, receipt.tx_hash, "the transaction is the one that committed it");
+                    assert!(at.number <= self.safe, "what is reported is safe");
+                    let first = *self.claims.entry(receipt.batch_id).or_insert(receipt.tx_hash);
+                    assert_eq!(first, receipt.tx_hash, "one commitment, one hash");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Faults end, and time passes until nothing moves any more.
+    pub(in crate::ledger) fn calm(&mut self) {
+        self.paused = false;
+        self.window = 1_000;
+        self.set_stale(false);
+        self.set_reachable(true);
+        for _ in 0..80 {
+            self.round();
+        }
+    }
+
+    /// A second in which everything works.
+    pub(in crate::ledger) fn round(&mut self) {
+        self.time_passes(1_000);
+        self.work_off();
+        self.mine(IN_FLIGHT);
+        self.index(u64::MAX / 2);
+    }
+
+    /// Everything that was said arrives, and all work is done; no block comes.
+    pub(in crate::ledger) fn work_off(&mut self) {
+        self.begin();
+        loop {
+            while !self.events.is_empty() {
+                self.deliver();
+            }
+            if self.work.is_empty() {
+                break;
+            }
+            self.finish_work(0, false);
+        }
+    }
+
+    /// After [`World::calm`]: everything that could be anchored is, once, and the source knows where.
+    pub(in crate::ledger) fn check(&mut self) {
+        let (submissions, reports) = (self.submissions, self.reports);
+        for _ in 0..20 {
+            self.round();
+        }
+        assert_eq!(
+            (submissions, reports),
+            (self.submissions, self.reports),
+            "nothing is sent for ever"
+        );
+        for (id, made) in &self.made {
+            let mut stuck = false;
+            for (commitment, defect) in made {
+                let batch_id = commitment.batch_id;
+                stuck |= defect.is_some();
+                let record = self.registry.records.get(&batch_id);
+                let shown = self.ledger.get(batch_id);
+                if stuck {
+                    assert!(record.is_none(), "{batch_id} of {id} was committed after a bad one");
+                    let stage = shown.map(|pending| pending.stage);
+                    let wanted = if defect.is_some() {
+                        matches!(stage, Some(Stage::Quarantined | Stage::Blocked))
+                    } else {
+                        matches!(stage, Some(Stage::Blocked | Stage::Quarantined))
+                    };
+                    assert!(wanted, "{batch_id} of {id} with {defect:?} is {stage:?}");
+                    continue;
+                }
+                let Some((_, tx, _)) = record else {
+                    panic!("{batch_id} of {id} is lost: {shown:?}, {:#?}", self.ledger.status());
+                };
+                assert_eq!(
+                    self.recorded.get(&batch_id),
+                    Some(tx),
+                    "{batch_id} of {id} is reported with its transaction: {shown:?}"
+                );
+            }
+            let first_bad = made.iter().find(|(_, defect)| defect.is_some());
+            if let Some((commitment, _)) = first_bad {
+                let stage = self.ledger.get(commitment.batch_id).map(|pending| pending.stage);
+                assert_eq!(stage, Some(Stage::Quarantined), "the first bad one of {id}");
+            }
+        }
+        let all = self.ledger.pending(PendingFilter::default(), None, usize::MAX);
+        let in_flight = all
+            .iter()
+            .filter(|pending| matches!(pending.stage, Stage::Planned | Stage::Sent))
+            .count();
+        assert_eq!(in_flight, 0, "nothing is left on its way");
+    }
+
+    /// How many commitments the registry holds.
+    pub(in crate::ledger) fn committed(&self) -> usize {
+        self.registry.records.len()
+    }
+}

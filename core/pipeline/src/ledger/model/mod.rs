@@ -1,0 +1,260 @@
+//! A model of everything around the ledger, by the registry's own rules: a source, a chain that forks, a
+//! transaction manager, an index. What it answers is true at the moment of the answer, or was a little
+//! before; what it observes, it asserts.
+
+mod answers;
+mod chain;
+mod expectations;
+mod source;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256};
+use set_chain::SettlementTag;
+use set_txmgr::{CallId, TxEvent};
+use set_types::{BatchId, Commitment, Malformed, ReportStatus, SettleOutcome, StreamId, Timestamp, Verdict};
+
+use self::chain::{Block, Registry, Slot, Tx, block_ref};
+pub(super) use self::source::{Defect, stream_id};
+use super::{Event, Failure, Ledger, Plan, ProofFailure, Start, Work};
+use crate::{
+    clock::Now,
+    config::{EventsRootCheck, PipelineConfig},
+};
+
+/// Calls that the model's transaction manager has on their way at once.
+const IN_FLIGHT: usize = 4;
+
+/// Work on its way, and the answer where it was read early.
+#[derive(Debug)]
+struct Outstanding {
+    work: Work,
+    early: Option<Event>,
+}
+
+/// Everything around the ledger, and the ledger.
+pub(super) struct World {
+    pub(super) ledger: Ledger,
+    config: PipelineConfig,
+    now: Now,
+    // the source
+    made: BTreeMap<StreamId, Vec<(Commitment, Option<Defect>)>>,
+    recorded: HashMap<BatchId, B256>,
+    hidden: HashSet<BatchId>,
+    stale: bool,
+    window: usize,
+    // the chain
+    blocks: Vec<Block>,
+    registry: Registry,
+    foreign: Vec<Tx>,
+    pub(super) paused: bool,
+    reachable: bool,
+    safe_lag: u64,
+    safe: u64,
+    indexed: u64,
+    // the transaction manager
+    slots: BTreeMap<u64, Slot>,
+    next_nonce: u64,
+    next_id: u64,
+    salt: u64,
+    outcomes: Vec<Vec<SettleOutcome>>,
+    planned: Vec<Vec<Commitment>>,
+    // between them and the ledger
+    work: VecDeque<Outstanding>,
+    events: VecDeque<Event>,
+    /// Our calls that are on their way, as far as the ledger was told.
+    open: HashSet<CallId>,
+    /// The first hash ever reported for a batch.
+    claims: HashMap<BatchId, B256>,
+    /// What the policies say of everything.
+    pub(super) verdict: Verdict,
+    /// What the source says to every report, where that is not the truth.
+    pub(super) report_answer: Option<ReportStatus>,
+    /// Entries of the list that cannot be read.
+    pub(super) malformed: Vec<Malformed>,
+    pub(super) submissions: usize,
+    pub(super) polls: usize,
+    pub(super) judgements: usize,
+    /// Whether the source answers no poll.
+    polls_fail: bool,
+    pub(super) reports: usize,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let config = PipelineConfig {
+            poll_interval: Duration::from_secs(1),
+            poll_limit: 8,
+            max_pending: 500,
+            report_at: SettlementTag::Safe,
+            report_batch: 3,
+            report_concurrency: 2,
+            verify_events_root: EventsRootCheck::Sample,
+            retry_pause_max: Duration::from_secs(4),
+            recovery_wait: Duration::from_secs(5),
+            blocked_recheck: Duration::from_secs(5),
+            // Looking again at what is quarantined would go on for ever.
+            quarantine_recheck: Duration::from_secs(1_000_000),
+            ..PipelineConfig::default()
+        };
+        let now = Now {
+            at: std::time::Instant::now(),
+            wall: Timestamp::from_second(1_700_000_000).unwrap(),
+        };
+        let genesis = Block {
+            at: block_ref(0, 0),
+            parent: B256::ZERO,
+            txs: Vec::new(),
+            paused: false,
+        };
+        Self {
+            ledger: Ledger::new(config.clone(), start(Vec::new()), now),
+            config,
+            now,
+            made: BTreeMap::new(),
+            recorded: HashMap::new(),
+            hidden: HashSet::new(),
+            stale: false,
+            window: 8,
+            blocks: vec![genesis],
+            registry: Registry::default(),
+            foreign: Vec::new(),
+            paused: false,
+            reachable: true,
+            safe_lag: 2,
+            safe: 0,
+            indexed: 0,
+            slots: BTreeMap::new(),
+            next_nonce: 0,
+            next_id: 0,
+            salt: 0,
+            outcomes: Vec::new(),
+            planned: Vec::new(),
+            work: VecDeque::new(),
+            events: VecDeque::new(),
+            open: HashSet::new(),
+            claims: HashMap::new(),
+            verdict: Verdict::Allow,
+            report_answer: None,
+            malformed: Vec::new(),
+            submissions: 0,
+            polls: 0,
+            judgements: 0,
+            polls_fail: false,
+            reports: 0,
+        }
+    }
+
+    /// The source loses something: it lists a batch with other content.
+    pub(super) fn time_passes(&mut self, milliseconds: u64) {
+        let passed = Duration::from_millis(milliseconds);
+        self.now = Now {
+            at: self.now.at + passed,
+            wall: self.now.wall + passed,
+        };
+        self.begin();
+    }
+
+    /// The ledger says what is to be done.
+    pub(super) fn begin(&mut self) {
+        let room = self.room();
+        let work = self.ledger.next_work(room, Address::ZERO, self.now);
+        for work in work {
+            self.observe(&work);
+            // Every second answer is read when the question arrives, the others when they leave.
+            self.salt += 1;
+            let early = (self.salt.is_multiple_of(2)).then(|| self.read(&work)).flatten();
+            self.work.push_back(Outstanding { work, early });
+        }
+    }
+
+    pub(super) fn room(&self) -> usize {
+        let open = self.slots.values().filter(|slot| slot.block.is_none()).count();
+        IN_FLIGHT.saturating_sub(open)
+    }
+
+    /// A piece of work is done, or fails.
+    pub(super) fn finish_work(&mut self, which: usize, fails: bool) {
+        if self.work.is_empty() {
+            return;
+        }
+        let which = which % self.work.len();
+        let Some(Outstanding { work, early }) = self.work.remove(which) else {
+            return;
+        };
+        let fails = fails || self.polls_fail && matches!(work, Work::Poll { .. });
+        let event = if fails {
+            self.fail(work)
+        } else {
+            match early {
+                Some(event) => event,
+                None => self.answer(work),
+            }
+        };
+        self.ledger.handle(event, self.now);
+        self.begin();
+    }
+
+    /// The next word of the chain or of the transaction manager arrives.
+    pub(super) fn deliver(&mut self) {
+        if let Some(event) = self.events.pop_front() {
+            self.tell(event);
+            self.begin();
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        match &event {
+            Event::Tx(TxEvent::Sent { id, .. } | TxEvent::Reorged { id, .. }) => {
+                self.open.insert(*id);
+            }
+            Event::Tx(event) => {
+                self.open.remove(&event.id());
+            }
+            _ => {}
+        }
+        self.ledger.handle(event, self.now);
+    }
+
+    /// The program is killed and started again; with its journal, or without.
+    pub(super) fn restart(&mut self, journal: bool) {
+        self.work.clear();
+        self.events.clear();
+        self.open.clear();
+        let mut recovered = Vec::new();
+        let slots = std::mem::take(&mut self.slots);
+        for (nonce, mut slot) in slots {
+            if journal {
+                slot.id = CallId::Recovered(nonce);
+                if slot.block.is_none() {
+                    recovered.push(slot.id);
+                }
+                self.slots.insert(nonce, slot);
+            } else if slot.block.is_none() {
+                // The node's pool still has it.
+                self.foreign.push(Tx { nonce: None, ..slot.tx });
+            }
+        }
+        if !journal {
+            for tx in self.blocks.iter_mut().flat_map(|block| &mut block.txs) {
+                tx.nonce = None;
+            }
+        }
+        self.ledger = Ledger::new(self.config.clone(), start(recovered), self.now);
+        self.show_chain();
+        self.events.push_back(Event::Indexed(self.synced()));
+    }
+}
+
+fn start(recovered: Vec<CallId>) -> Start {
+    Start {
+        chain_id: 1,
+        watched_until: SettlementTag::Finalized,
+        quarantined: Vec::new(),
+        conflicts: Vec::new(),
+        recovered,
+    }
+}

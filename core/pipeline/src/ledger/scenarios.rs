@@ -1,0 +1,350 @@
+//! What the ledger does in one situation each, and what it says of it.
+
+use alloy_primitives::B256;
+use set_types::{BatchId, Malformed, PendingCursor, ReportStatus, Stage, Verdict};
+
+use super::model::{Defect, World, stream_id};
+use crate::status::{AlarmKind, HoldKind, PendingFilter};
+
+fn rounds(world: &mut World, count: usize) {
+    for _ in 0..count {
+        world.round();
+    }
+}
+
+fn stage(world: &World, batch_id: BatchId) -> Option<Stage> {
+    world.ledger.get(batch_id).map(|pending| pending.stage)
+}
+
+fn reason(world: &World, batch_id: BatchId) -> String {
+    let pending = world.ledger.get(batch_id).expect("it is in memory");
+    pending.reason.unwrap_or_default()
+}
+
+fn alarms(world: &World) -> Vec<(AlarmKind, usize)> {
+    let alarms = world.ledger.status().alarms;
+    alarms.into_iter().map(|alarm| (alarm.kind, alarm.count)).collect()
+}
+
+fn holds(world: &World) -> Vec<HoldKind> {
+    world.ledger.status().holds.into_iter().map(|hold| hold.kind).collect()
+}
+
+/// A world in which everything answers.
+fn world(commitments: &[(u8, Option<Defect>)]) -> World {
+    let mut world = World::new();
+    for (stream, defect) in commitments {
+        world.make(*stream, 2, *defect);
+    }
+    world.set_reachable(true);
+    world
+}
+
+#[test]
+fn a_stream_is_pipelined_into_calls_that_do_not_wait_for_receipts() {
+    let mut world = world(&[(0, None); 7]);
+    world.work_off();
+    assert_eq!(
+        world.submissions, 3,
+        "seven fit three calls, and no block came in between"
+    );
+    let stages: Vec<_> = world.made(0).into_iter().map(|batch| stage(&world, batch)).collect();
+    assert_eq!(stages, [Some(Stage::Sent); 7]);
+    world.calm();
+    world.check();
+    assert_eq!(world.submissions, 3);
+}
+
+#[test]
+fn nothing_is_reported_before_its_tag() {
+    let mut world = world(&[(0, None)]);
+    rounds(&mut world, 2);
+    let batch = world.made(0)[0];
+    assert_eq!(stage(&world, batch), Some(Stage::Included));
+    assert!(reason(&world, batch).contains("safe"), "{}", reason(&world, batch));
+    assert_eq!(world.reports, 0);
+    rounds(&mut world, 4);
+    assert_eq!((stage(&world, batch), world.reports), (Some(Stage::Reported), 1));
+}
+
+#[test]
+fn other_content_under_the_same_id_on_chain_is_an_alarm_and_stops_the_stream() {
+    let mut world = world(&[(0, None), (0, None), (1, None)]);
+    world.squat(0);
+    world.mine(0);
+    rounds(&mut world, 8);
+    let made = world.made(0);
+    assert_eq!(stage(&world, made[0]), Some(Stage::Quarantined));
+    assert!(
+        reason(&world, made[0]).contains("other content"),
+        "{}",
+        reason(&world, made[0])
+    );
+    assert_eq!(stage(&world, made[1]), Some(Stage::Blocked));
+    assert_eq!(alarms(&world), [(AlarmKind::ChainConflict, 1)]);
+    assert_eq!(stage(&world, world.made(1)[0]), Some(Stage::Reported));
+    assert_eq!((world.reports, world.submissions), (1, 1));
+}
+
+#[test]
+fn a_commitment_that_changes_at_the_source_is_held_until_it_changes_back() {
+    let mut world = world(&[(0, None), (0, None)]);
+    world.verdict = Verdict::Hold {
+        until: None,
+        reason: "not yet".into(),
+    };
+    rounds(&mut world, 2);
+    let first = world.made(0)[0];
+    assert_eq!(stage(&world, first), Some(Stage::Held));
+    assert!(reason(&world, first).contains("not yet"));
+    let honest = B256::repeat_byte(0x11);
+    let mut before = honest;
+    world.rewrite(first, |commitment| {
+        before = std::mem::replace(&mut commitment.events_root, honest)
+    });
+    rounds(&mut world, 2);
+    assert_eq!(stage(&world, first), Some(Stage::Quarantined));
+    assert!(
+        reason(&world, first).contains("`events_root` was"),
+        "{}",
+        reason(&world, first)
+    );
+    world.verdict = Verdict::Allow;
+    rounds(&mut world, 2);
+    assert_eq!(world.submissions, 0);
+    world.rewrite(first, |commitment| commitment.events_root = before);
+    world.calm();
+    world.check();
+}
+
+#[test]
+fn a_malformed_commitment_that_is_mended_goes() {
+    let mut world = world(&[(0, Some(Defect::Shape)), (0, None)]);
+    rounds(&mut world, 2);
+    let first = world.made(0)[0];
+    assert_eq!(stage(&world, first), Some(Stage::Quarantined));
+    world.mend(first, |commitment| commitment.event_count -= 1);
+    world.calm();
+    world.check();
+}
+
+#[test]
+fn entries_that_cannot_be_read_are_shown_and_hide_nobody() {
+    let mut world = world(&[(0, None)]);
+    world.malformed = vec![Malformed {
+        batch_id: Some("no id".into()),
+        stream: Some(stream_id(1)),
+        reason: "`sequence_end` is a text".into(),
+    }];
+    rounds(&mut world, 6);
+    let status = world.ledger.status();
+    assert_eq!(status.malformed.len(), 1);
+    assert!(status.malformed[0].reason.contains("sequence_end"));
+    assert_eq!(stage(&world, world.made(0)[0]), Some(Stage::Reported));
+}
+
+#[test]
+fn what_never_continues_the_head_is_quarantined_after_three_strikes() {
+    let mut world = world(&[(0, Some(Defect::Order)), (0, None), (1, None)]);
+    rounds(&mut world, 12);
+    let made = world.made(0);
+    assert_eq!(stage(&world, made[0]), Some(Stage::Quarantined));
+    assert!(
+        reason(&world, made[0]).contains("3 times"),
+        "{}",
+        reason(&world, made[0])
+    );
+    assert_eq!(stage(&world, made[1]), Some(Stage::Blocked));
+    assert_eq!(world.submissions, 3, "and no more is paid for it");
+}
+
+#[test]
+fn strikes_do_not_count_while_the_source_is_ill() {
+    let mut world = world(&[(0, Some(Defect::Order))]);
+    world.work_off();
+    world.fail_polls(true);
+    for _ in 0..6 {
+        world.round();
+    }
+    assert_ne!(stage(&world, world.made(0)[0]), Some(Stage::Quarantined));
+    world.fail_polls(false);
+    rounds(&mut world, 20);
+    assert_eq!(stage(&world, world.made(0)[0]), Some(Stage::Quarantined));
+}
+
+#[test]
+fn a_paused_contract_is_tried_again_ever_more_rarely_with_one_commitment() {
+    let mut world = world(&[(0, None), (0, None), (1, None)]);
+    world.paused = true;
+    rounds(&mut world, 30);
+    assert!(holds(&world).contains(&HoldKind::Contract), "{:?}", holds(&world));
+    assert!((4..=12).contains(&world.submissions), "{}", world.submissions);
+    assert_eq!(stage(&world, world.made(0)[0]), Some(Stage::Held));
+    world.paused = false;
+    world.calm();
+    world.check();
+    assert!(!holds(&world).contains(&HoldKind::Contract));
+}
+
+#[test]
+fn a_stale_list_costs_no_report_and_no_transaction() {
+    let mut world = world(&[(0, None), (1, None)]);
+    world.set_stale(true);
+    rounds(&mut world, 10);
+    assert_eq!((world.reports, world.submissions), (2, 1));
+    let polls = world.polls;
+    rounds(&mut world, 60);
+    assert_eq!((world.reports, world.submissions), (2, 1));
+    assert_eq!(world.polls - polls, 60, "one poll a second, as configured");
+}
+
+#[test]
+fn a_report_that_the_source_contradicts_is_never_repeated() {
+    let mut world = world(&[(0, None)]);
+    world.report_answer = Some(ReportStatus::Conflict {
+        recorded: Some(B256::repeat_byte(9)),
+        reason: "other hash".into(),
+    });
+    rounds(&mut world, 30);
+    assert_eq!(world.reports, 1);
+    assert_eq!(alarms(&world), [(AlarmKind::ReportConflict, 1)]);
+    assert!(reason(&world, world.made(0)[0]).contains("other hash"));
+}
+
+#[test]
+fn a_report_that_is_to_be_repeated_waits_as_long_as_the_source_says() {
+    let mut world = world(&[(0, None)]);
+    world.report_answer = Some(ReportStatus::Retry {
+        after_ms: Some(20_000),
+        reason: "slow down".into(),
+    });
+    rounds(&mut world, 20);
+    assert_eq!(world.reports, 1);
+    world.report_answer = None;
+    rounds(&mut world, 10);
+    assert_eq!(
+        (world.reports, stage(&world, world.made(0)[0])),
+        (2, Some(Stage::Reported))
+    );
+}
+
+#[test]
+fn a_reorg_past_a_report_is_an_alarm_that_names_the_batch_and_ends_with_the_same_hash() {
+    let mut world = world(&[(0, None)]);
+    rounds(&mut world, 5);
+    let batch = world.made(0)[0];
+    assert_eq!(stage(&world, batch), Some(Stage::Reported));
+    world.reorg_past_safe(5);
+    world.work_off();
+    assert_eq!(alarms(&world), [(AlarmKind::ReorgAfterReport, 1)]);
+    assert_eq!(world.ledger.status().alarms[0].batches, [batch]);
+    world.calm();
+    assert_eq!(world.committed(), 1, "it is committed again");
+}
+
+#[test]
+fn planning_waits_for_transactions_of_the_run_before() {
+    let mut world = world(&[(0, None), (0, None)]);
+    world.work_off();
+    assert_eq!(world.submissions, 1);
+    world.restart(true);
+    world.set_reachable(true);
+    world.time_passes(1_000);
+    world.work_off();
+    assert!(holds(&world).contains(&HoldKind::Recovery));
+    assert_eq!(world.submissions, 1);
+    world.calm();
+    world.check();
+    assert_eq!(world.submissions, 1, "what was on its way arrived");
+}
+
+#[test]
+fn a_hold_is_judged_anew_when_more_waits() {
+    let mut world = world(&[(0, None)]);
+    world.verdict = Verdict::Hold {
+        until: Some(set_types::Timestamp::MAX),
+        reason: "too few events".into(),
+    };
+    rounds(&mut world, 4);
+    let asked = world.judgements;
+    rounds(&mut world, 4);
+    assert_eq!(world.judgements, asked, "its time has not come");
+    world.make(0, 2, None);
+    rounds(&mut world, 2);
+    assert!(world.judgements > asked);
+    world.verdict = Verdict::Allow;
+    world.make(0, 2, None);
+    world.calm();
+    world.check();
+}
+
+#[test]
+fn a_full_window_of_what_is_stuck_does_not_hide_a_known_stream() {
+    // The window shows eight.
+    let mut world = world(&[(1, None)]);
+    rounds(&mut world, 1);
+    for _ in 0..8 {
+        world.make(0, 1, None);
+    }
+    let first = world.made(0)[0];
+    world.rewrite(first, |commitment| commitment.prev_state_root = B256::repeat_byte(1));
+    rounds(&mut world, 8);
+    for _ in 0..3 {
+        world.make(1, 1, None);
+    }
+    rounds(&mut world, 30);
+    for batch in world.made(1) {
+        assert!(world.is_recorded(batch), "{:?}", stage(&world, batch));
+    }
+    assert!(world.ledger.status().source.window_full);
+}
+
+#[test]
+fn draining_begins_nothing_new() {
+    let mut world = world(&[(0, None), (1, None)]);
+    rounds(&mut world, 3);
+    world.make(0, 1, None);
+    let (polls, submissions) = (world.polls, world.submissions);
+    world.ledger.drain();
+    rounds(&mut world, 8);
+    assert_eq!((world.polls, world.submissions), (polls, submissions));
+    assert!(world.ledger.is_drained());
+    assert!(world.ledger.status().draining);
+}
+
+#[test]
+fn what_is_pending_is_listed_in_pages_by_stream_and_sequence() {
+    let mut world = world(&[(1, None), (0, None), (1, None), (0, None), (0, None)]);
+    world.work_off();
+    let filter = PendingFilter::default();
+    let all = world.ledger.pending(filter, None, 10);
+    let places: Vec<_> = all
+        .iter()
+        .map(|pending| (pending.commitment.stream(), pending.commitment.sequence_start))
+        .collect();
+    assert_eq!(places.len(), 5);
+    assert!(places.is_sorted());
+    let mut paged = world.ledger.pending(filter, None, 2);
+    while let Some(last) = paged.last() {
+        let page = world.ledger.pending(filter, Some(PendingCursor::from(last)), 2);
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    let one = PendingFilter {
+        stream: Some(stream_id(1)),
+        stage: Some(Stage::Sent),
+    };
+    assert_eq!(world.ledger.pending(one, None, 10).len(), 2);
+    assert_eq!(
+        world.ledger.pending(one, Some(PendingCursor::from(&all[0])), 10).len(),
+        2
+    );
+    let none = PendingFilter {
+        stage: Some(Stage::Held),
+        ..filter
+    };
+    assert_eq!(world.ledger.pending(none, None, 10), []);
+}
