@@ -81,6 +81,11 @@ impl SignerConfig {
         const SHAPE: &str = "a private key: 64 hex digits, with or without 0x";
         match self {
             Self::Env { variable } => {
+                if !is_name(variable) {
+                    // Not quoted: whoever misreads the key writes the private key itself here.
+                    let problem = "is no name of an environment variable: give the name, never the key".into();
+                    return Err(refuse("variable", problem));
+                }
                 let text = std::env::var(variable).map(Zeroizing::new).map_err(|_| {
                     refuse(
                         "variable",
@@ -118,6 +123,14 @@ impl SignerConfig {
             }
         }
     }
+}
+
+/// Whether a text can name an environment variable. 64 hex digits are a key and no name.
+fn is_name(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = text.chars().next().is_some_and(|first| !first.is_ascii_digit());
+    let key = text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit());
+    starts && text.chars().all(word) && !key
 }
 
 /// Reads a file that holds a secret; warns where others may read it too.
@@ -210,6 +223,16 @@ mod tests {
         };
         let error = missing.load("hot").await.err().unwrap().to_string();
         assert!(error.contains("SET_TXMGR_TEST_UNSET is not set"), "{error}");
+
+        for key in [KEY.to_owned(), format!("0x{KEY}")] {
+            let misread = SignerConfig::Env { variable: key };
+            let error = misread.load("hot").await.err().unwrap().to_string();
+            assert!(
+                error.contains("`signers.hot.variable`") && error.contains("never the key"),
+                "{error}"
+            );
+            assert!(!error.contains(&KEY[..8]), "{error}");
+        }
 
         let gone = SignerConfig::File {
             path: dir.path().join("gone"),
