@@ -17,7 +17,7 @@ pub struct AnchorReceipt {
     pub tx_hash: B256,
     /// The L2 block of that transaction.
     pub block_number: u64,
-    /// The commitment's share of the transaction's gas.
+    /// The commitment's share of the transaction's gas; 0 where it is not known (another run sent it).
     pub gas_used: u64,
 }
 

@@ -28,7 +28,9 @@ struct Anchored {
     chain_tx_hash: B256,
     chain_id: u64,
     block_number: u64,
-    gas_used: u64,
+    /// Left out where it is not known: the sequencer would keep a 0 for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gas_used: Option<u64>,
 }
 
 impl Reports {
@@ -82,7 +84,7 @@ impl Reports {
             chain_tx_hash: receipt.tx_hash,
             chain_id: receipt.chain_id,
             block_number: receipt.block_number,
-            gas_used: receipt.gas_used,
+            gas_used: Some(receipt.gas_used).filter(|gas| *gas > 0),
         };
         let path = ["v1", "commitments", &uuid, "anchored"];
         let failure = match client.post(Route::Anchored, &path, &body, deadline, status).await {

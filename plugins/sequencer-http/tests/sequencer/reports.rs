@@ -57,6 +57,19 @@ async fn every_case_of_the_table() {
 }
 
 #[tokio::test]
+async fn gas_that_nobody_knows_is_not_reported_as_none() {
+    let (sequencer, plugin) = simple().await;
+    let unknown = AnchorReceipt {
+        gas_used: 0,
+        ..receipt(sequencer.commit(sequencer.streams()[0], 1).batch_id, 1)
+    };
+    let receipts = vec![unknown];
+    plugin.report(&ReportRequest { receipts }).await.unwrap();
+    let report = &sequencer.reports()[0];
+    assert_eq!((report.recorded, report.gas_used), (true, None));
+}
+
+#[tokio::test]
 async fn many_reports_have_one_outcome_each_in_order() {
     let crowd = Preload {
         streams: 4,
