@@ -7,6 +7,7 @@ use set_types::{BatchId, Stage, StreamId, Timestamp};
 
 /// The pipeline at one moment.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PipelineStatus {
     /// Commitments in memory, by stage.
     pub stages: BTreeMap<Stage, usize>,
@@ -28,6 +29,7 @@ pub struct PipelineStatus {
 
 /// How the source does.
 #[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
     /// Whether the last poll was answered.
     pub healthy: bool,
@@ -43,6 +45,7 @@ pub struct SourceStatus {
 
 /// Something that keeps every commitment back. It ends by itself once its cause is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// What kind.
     pub kind: HoldKind,
@@ -74,6 +77,7 @@ pub enum HoldKind {
 
 /// Something that went wrong in a way that no retry mends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Alarm {
     /// What kind.
     pub kind: AlarmKind,
@@ -121,6 +125,7 @@ impl AlarmKind {
 
 /// An entry of the source's list that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MalformedEntry {
     /// Its batch id as the source wrote it, where it has one.
     pub batch_id: Option<String>,

@@ -28,12 +28,19 @@ fn main() -> ExitCode {
     set_chain::install_tls();
     match dispatch(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do if standard error is closed.
             let _ = writeln!(io::stderr(), "set-sidecar: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &eyre::Report) -> bool {
+    let cause = error.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(command: Command) -> Result<()> {
@@ -98,7 +105,8 @@ fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
 /// What no file says by itself: whether keys are where they should be, and plugins fit their settings.
 async fn problems_beyond_the_files(config: &Config) -> Vec<String> {
     let mut problems = vec![];
-    for (name, signer) in &config.signers {
+    let name = &config.sidecar.signer;
+    if let Some(signer) = config.signers.get(name) {
         problems.extend(signer.load(name).await.err().map(|error| error.to_string()));
     }
     // Without a data directory, copies of plugin files are temporary: checking leaves nothing behind.

@@ -88,7 +88,6 @@ pub(crate) async fn run(config: Config) -> Result<()> {
 struct Sidecar {
     host: Arc<Host>,
     pipeline: PipelineHandle,
-    txmgr: TxMgr,
     rpc: RpcServer,
     health: HealthServer,
     /// Ends the follower.
@@ -179,7 +178,6 @@ impl Sidecar {
         Ok(Self {
             host,
             pipeline,
-            txmgr,
             rpc,
             health,
             stop,
@@ -196,9 +194,10 @@ impl Sidecar {
         if timeout(left() / 4, self.rpc.stop()).await.is_err() {
             warn!("calls to set_* were still being answered and are cut off");
         }
-        // The pipeline still needs to hear of its transactions and the index of the chain.
-        self.pipeline.drain(left() * 3 / 4).await;
-        self.txmgr.drain(left() / 2).await;
+        // Until then it needs the transaction manager, the index and the plugins.
+        if !self.pipeline.drain(left() * 3 / 4).await {
+            warn!("not everything was included and reported in time; the next run takes it up");
+        }
         self.stop.send_replace(true);
         if let Err(panic) = self.follower.await {
             error!(%panic, "the follower ended badly");

@@ -5,7 +5,7 @@ use std::time::Instant;
 use alloy_primitives::Address;
 use set_types::StreamId;
 
-use super::{Ledger, entry::Place, stream::Stream, work::Work};
+use super::{Ledger, calls::Call, entry::Place, stream::Stream, work::Work};
 use crate::clock::Now;
 
 /// Streams in one reading of heads, and ids in one lookup.
@@ -253,8 +253,10 @@ impl Ledger {
             .min()
     }
 
-    /// Whether nothing is on its way that a stop should wait for.
+    /// Whether nothing is on its way that a stop should wait for: no call that is in no block yet, no report
+    /// that the source has not answered, nothing that must be kept.
     pub(crate) fn is_drained(&self) -> bool {
-        self.reporting == 0 && !self.submitting && !self.planning && !self.recording && self.to_record.is_empty()
+        let on_its_way = self.submitting || self.planning || self.calls.values().any(Call::is_unsettled);
+        !on_its_way && self.reporting == 0 && !self.recording && self.to_record.is_empty()
     }
 }

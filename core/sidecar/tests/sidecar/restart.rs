@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use set_testkit::{Sequencer, SidecarBuilder, sequencer::Load};
+use set_testkit::{
+    Sequencer, SidecarBuilder,
+    sequencer::{Load, Preload},
+};
 
-use crate::stage::Stage;
+use crate::stage::{PATIENCE, Stage};
 
 const BATCHES: usize = 60;
 
@@ -29,6 +32,30 @@ async fn killed_again_and_again(stage: &Stage, sidecar: &SidecarBuilder) {
     stage.reported(BATCHES).await;
     assert!(running.stop().await.unwrap().success());
     stage.assert_all_anchored().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_what_is_on_its_way() {
+    let preload = Preload {
+        streams: 5,
+        batches: 4,
+        ..Preload::default()
+    };
+    let stage = Stage::with(Sequencer::builder().seed(14).streams(0).preload(preload)).await;
+    let running = stage
+        .sidecar()
+        .set("sidecar.log", "info,set_txmgr=debug")
+        .start()
+        .await
+        .unwrap();
+    let sent = running.process.line_with("transaction sent", PATIENCE);
+    sent.await.unwrap();
+    assert!(running.stop().await.unwrap().success());
+    assert_eq!(
+        stage.committed().await.len(),
+        20,
+        "the call that was sent is in a block"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
