@@ -103,6 +103,12 @@ impl Client {
         })
     }
 
+    /// Waits until the next proof may be asked for; `None` where that is past the deadline.
+    pub(crate) async fn proof_turn(&self, deadline: Deadline) -> Option<()> {
+        let turn = self.gate.proof_turn(Instant::now().into_std());
+        deadline.bound(tokio::time::sleep_until(turn.into())).await
+    }
+
     /// What was wrong with the newest request; `None` where it was well, or there was none yet.
     pub(crate) fn newest_problem(&self) -> Option<PluginError> {
         self.newest_problem

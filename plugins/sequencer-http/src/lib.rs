@@ -21,6 +21,8 @@
 //!
 //! The plugin keeps nothing: what it reports follows from the request, so that a report which got no
 //! answer can be repeated. After a 429 it sends nothing until the sequencer's `retry-after` has passed.
+//! Proofs come back later than that, a quarter as many in a second, and are back at their old rate only after
+//! 60 such waits: the limit is shared, and whoever asks for proofs must not use up what anchoring needs.
 //! `health` tells how the newest request went, without a request of its own. [`Config`] documents every
 //! key.
 

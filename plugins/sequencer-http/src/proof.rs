@@ -16,7 +16,8 @@ use crate::{
 /// The longest path: an event count is a u32.
 const DEEPEST: usize = 32;
 
-/// Proofs, with a budget of their own: however many are asked for, polls and reports go on.
+/// Proofs, with a budget of their own: however many are asked for, polls and reports go on. At most 200 are asked
+/// for in a second, and fewer after a 429.
 #[derive(Debug)]
 pub(crate) struct Proofs {
     /// Who is asking or waiting.
@@ -72,6 +73,10 @@ impl Proofs {
             .bound(self.permits.acquire())
             .await
             .ok_or_else(|| busy("the proofs before it took the whole `timeout`"))?;
+        client
+            .proof_turn(deadline)
+            .await
+            .ok_or_else(|| busy("proofs go slowly since the sequencer limits the rate of requests"))?;
         let sequence = request.sequence.to_string();
         let path = ["api", "v1", "ves", "proofs", &sequence];
         let query = [tenant, store, ("batch_id", batch.to_string())];
