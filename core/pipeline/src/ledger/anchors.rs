@@ -6,6 +6,7 @@ use set_types::{BatchId, StreamHead};
 
 use super::{
     Ledger,
+    calls::Call,
     entry::{Anchor, Fault, Lookup, OnChain, Place, ReportStep},
     work::Failure,
 };
@@ -48,7 +49,7 @@ impl Ledger {
         entry.strikes = 0;
         entry.pause.clear();
         let Some(anchor) = anchor else {
-            entry.move_to(Place::OnChain(OnChain::new(None, None)), now);
+            entry.move_to(Place::OnChain(OnChain::new(None, None, now)), now);
             self.unsettled.insert((0, batch_id));
             return;
         };
@@ -81,7 +82,7 @@ impl Ledger {
             _ => {}
         }
         let due = settled.is_some_and(|tag| tag >= report_at);
-        let mut on_chain = OnChain::new(Some(anchor), settled);
+        let mut on_chain = OnChain::new(Some(anchor), settled, now);
         if due {
             on_chain.report = ReportStep::Due(now.at);
             self.due.insert((now.at, batch_id));
@@ -141,19 +142,16 @@ impl Ledger {
         let Some(stream) = self.streams.get(&head.stream) else {
             return;
         };
-        let watched = |anchor: &Anchor| {
-            anchor
-                .call
-                .is_some_and(|call| self.calls.get(&call).is_some_and(|call| call.is_watched()))
-        };
         let mut again = Vec::new();
         for entry in stream.entries.values() {
             let above = entry.commitment.sequence_end > head.sequence;
             match &entry.place {
-                Place::OnChain(on_chain) if !on_chain.anchor.as_ref().is_some_and(watched) => {
+                Place::OnChain(on_chain) if !self.is_watched(on_chain.anchor) => {
                     again.push((entry.batch_id(), false));
                 }
-                Place::Reported { anchor, .. } if above && !watched(anchor) => again.push((entry.batch_id(), true)),
+                Place::Reported { anchor, .. } if above && !self.is_watched(Some(*anchor)) => {
+                    again.push((entry.batch_id(), true))
+                }
                 _ => {}
             }
         }
@@ -223,13 +221,43 @@ impl Ledger {
         match answer {
             Ok(found) => {
                 for (batch_id, anchored) in batches.into_iter().zip(found) {
-                    if let Some(anchored) = anchored {
-                        self.located_one(batch_id, &anchored, now);
+                    match anchored {
+                        Some(anchored) => self.located_one(batch_id, &anchored, now),
+                        None => self.not_located(batch_id, now),
                     }
                 }
             }
             Err(failure) => tracing::warn!(error = %failure.message, "the index cannot be read"),
         }
+    }
+
+    /// The index, which has followed the chain to its head, does not know a commitment. Either it came to
+    /// the chain just now, or a reorg took it away: after a while the chain is asked again.
+    fn not_located(&mut self, batch_id: BatchId, now: Now) {
+        let patience = self.config.blocked_recheck;
+        let Some(entry) = self.entry(batch_id) else {
+            return;
+        };
+        let Place::OnChain(on_chain) = &entry.place else {
+            return;
+        };
+        if self.is_watched(on_chain.anchor) || now.at.saturating_duration_since(on_chain.seen) < patience {
+            return;
+        }
+        let stream = entry.commitment.stream();
+        self.leave_chain(batch_id);
+        if let Some(entry) = self.entry_mut(batch_id) {
+            entry.requeue(true, now);
+        }
+        self.reread(stream, false);
+    }
+
+    /// Whether the transaction manager will say so if this anchor is undone.
+    fn is_watched(&self, anchor: Option<Anchor>) -> bool {
+        anchor
+            .and_then(|anchor| anchor.call)
+            .and_then(|call| self.calls.get(&call))
+            .is_some_and(Call::is_watched)
     }
 
     fn located_one(&mut self, batch_id: BatchId, anchored: &Anchored, now: Now) {
@@ -255,17 +283,17 @@ impl Ledger {
             .anchor
             .is_some_and(|anchor| anchor.tx_hash == anchored.tx_hash && anchor.block.hash == anchored.block.hash);
         if known {
+            if let Some(entry) = self.entry_mut(batch_id)
+                && let Place::OnChain(on_chain) = &mut entry.place
+            {
+                on_chain.seen = now.at;
+            }
             if let Some(tag) = settled {
                 self.settled_at(batch_id, tag, now);
             }
             return;
         }
-        let watched = on_chain
-            .anchor
-            .and_then(|anchor| anchor.call)
-            .and_then(|call| self.calls.get(&call))
-            .is_some_and(|call| call.is_watched());
-        if watched {
+        if self.is_watched(on_chain.anchor) {
             // The transaction manager follows it; its word comes with the next event.
             return;
         }
@@ -328,9 +356,10 @@ impl Ledger {
 }
 
 impl OnChain {
-    fn new(anchor: Option<Anchor>, settled: Option<SettlementTag>) -> Self {
+    fn new(anchor: Option<Anchor>, settled: Option<SettlementTag>, now: Now) -> Self {
         Self {
             anchor,
+            seen: now.at,
             settled,
             report: ReportStep::NotYet,
             backoff: Backoff::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy_primitives::B256;
 use set_chain::{BlockRef, SettlementTag};
 use set_txmgr::{CallId, TxEvent};
-use set_types::{CandidateCall, Commitment, Log};
+use set_types::{BatchId, CandidateCall, Commitment, Log};
 
 use super::{
     CallKey, Ledger,
@@ -249,7 +249,7 @@ impl Ledger {
         }
         self.end_probe(key, now);
         let (first, longest) = (self.config.retry_pause, self.config.retry_pause_max);
-        for batch_id in call.candidate.batches {
+        for batch_id in call.candidate.batches.iter().copied() {
             if self.entry(batch_id).is_none_or(|entry| entry.call() != Some(key)) {
                 continue;
             }
@@ -264,6 +264,28 @@ impl Ledger {
             }
             let stream = entry.commitment.stream();
             self.reread(stream, lookup);
+        }
+        self.rejoin(&call.candidate.batches, now);
+    }
+
+    /// After reorgs more than one call on its way can hold a commitment. One that a call gave back is left
+    /// to the next of them.
+    pub(super) fn rejoin(&mut self, batches: &[BatchId], now: Now) {
+        for batch_id in batches {
+            let Some(entry) = self.entry(*batch_id) else {
+                continue;
+            };
+            if !matches!(entry.place, Place::Waiting(_)) || entry.fault.is_some() {
+                continue;
+            }
+            let open = self.calls.iter().find(|(_, call)| {
+                matches!(call.step, CallStep::Pending) && call.id.is_some() && call.commits(&entry.commitment)
+            });
+            if let Some(key) = open.map(|(key, _)| *key)
+                && let Some(entry) = self.entry_mut(*batch_id)
+            {
+                entry.move_to(Place::InFlight(key), now);
+            }
         }
     }
 

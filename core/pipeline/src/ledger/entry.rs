@@ -131,6 +131,8 @@ pub(super) enum Proofs {
 pub(super) struct OnChain {
     /// Where; `None` until the index finds the transaction.
     pub(super) anchor: Option<Anchor>,
+    /// When the chain, or the index, last said that it is there.
+    pub(super) seen: Instant,
     /// How settled its block is, as far as confirmed.
     pub(super) settled: Option<SettlementTag>,
     pub(super) report: ReportStep,

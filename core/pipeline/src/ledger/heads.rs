@@ -239,12 +239,23 @@ impl Ledger {
 
     fn looked_up_one(&mut self, batch_id: BatchId, record: Option<RecordedCommitment>, now: Now) {
         let recheck = now.at + self.config.quarantine_recheck;
+        let current = self
+            .places
+            .get(&batch_id)
+            .and_then(|(id, _)| self.streams.get(id))
+            .filter(|stream| stream.reading == HeadReading::Known)
+            .map(|stream| stream.epoch);
         let Some(entry) = self.entry_mut(batch_id) else {
             return;
         };
         let Lookup::Running(epoch) = entry.lookup else {
             return;
         };
+        // The answer may be of a chain that is no more, if the head was read since, or has to be.
+        if current != Some(epoch) {
+            entry.lookup = Lookup::Needed;
+            return;
+        }
         entry.lookup = Lookup::Absent(epoch);
         if !matches!(entry.place, Place::Waiting(_)) {
             return;

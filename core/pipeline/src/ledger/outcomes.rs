@@ -84,7 +84,7 @@ impl Ledger {
             self.outcome(key, &settlement, anchor, settled, now);
         }
         // What the submitter did not mention is for the chain to say.
-        for batch_id in batches {
+        for batch_id in batches.iter().copied() {
             let unresolved =
                 matches!(self.entry(batch_id).map(|entry| &entry.place), Some(Place::InFlight(of)) if *of == key);
             if unresolved && let Some(entry) = self.entry_mut(batch_id) {
@@ -93,6 +93,7 @@ impl Ledger {
                 self.reread(stream, false);
             }
         }
+        self.rejoin(&batches, now);
         self.end_probe(key, now);
     }
 

@@ -300,6 +300,22 @@ fn a_full_window_of_what_is_stuck_does_not_hide_a_known_stream() {
 }
 
 #[test]
+fn what_is_quarantined_is_written_down_as_soon_as_it_can_be() {
+    let mut world = world(&[(0, Some(Defect::Shape))]);
+    let batch = world.made(0)[0];
+    world.records_fail = true;
+    rounds(&mut world, 3);
+    assert_eq!(alarms(&world), [(AlarmKind::Store, 0)]);
+    assert_eq!(world.kept, [].into());
+    world.records_fail = false;
+    rounds(&mut world, 6);
+    assert_eq!((alarms(&world), &world.kept), (vec![], &[batch].into()));
+    world.mend(batch, |commitment| commitment.event_count -= 1);
+    world.calm();
+    assert_eq!(world.kept, [].into(), "and struck out once it goes");
+}
+
+#[test]
 fn draining_begins_nothing_new() {
     let mut world = world(&[(0, None), (1, None)]);
     rounds(&mut world, 3);

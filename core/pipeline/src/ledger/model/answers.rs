@@ -171,7 +171,11 @@ impl World {
                     answer: Ok(outcomes),
                 }
             }
-            Work::Record(record) => Event::Recorded { record, answer: Ok(()) },
+            Work::Record(record) => {
+                self.kept.extend(record.quarantine.iter().map(|entry| entry.batch_id));
+                self.kept.retain(|batch_id| !record.release.contains(batch_id));
+                Event::Recorded { record, answer: Ok(()) }
+            }
             read => unreachable!("{read:?} is answered by reading"),
         }
     }

@@ -78,6 +78,10 @@ pub(super) struct World {
     pub(super) submissions: usize,
     pub(super) polls: usize,
     pub(super) judgements: usize,
+    /// What is written down as quarantined.
+    pub(super) kept: HashSet<BatchId>,
+    /// Whether nothing can be written down.
+    pub(super) records_fail: bool,
     /// Whether the source answers no poll.
     polls_fail: bool,
     pub(super) reports: usize,
@@ -143,6 +147,8 @@ impl World {
             submissions: 0,
             polls: 0,
             judgements: 0,
+            kept: HashSet::new(),
+            records_fail: false,
             polls_fail: false,
             reports: 0,
         }
@@ -185,7 +191,11 @@ impl World {
         let Some(Outstanding { work, early }) = self.work.remove(which) else {
             return;
         };
-        let fails = fails || self.polls_fail && matches!(work, Work::Poll { .. });
+        let fails = match work {
+            Work::Poll { .. } => fails || self.polls_fail,
+            Work::Record(_) => fails || self.records_fail,
+            _ => fails,
+        };
         let event = if fails {
             self.fail(work)
         } else {
