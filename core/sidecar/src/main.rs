@@ -21,7 +21,7 @@ use set_host::{Host, HostConfig};
 
 use crate::{
     cli::{Cli, Command, ConfigArgs, PluginCommand},
-    config::Config,
+    config::{Config, Problems},
 };
 
 fn main() -> ExitCode {
@@ -68,19 +68,19 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .wrap_err("no runtime")
 }
 
-/// Reads everything, loads keys and plugins without starting them, and says what is wrong.
+/// Reads everything, loads keys and plugins without starting them, and says all that is wrong.
 fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
     let layers = args.layers();
-    let config = Config::load(&layers)?;
-    let problems = runtime()?.block_on(problems_beyond_the_files(&config));
-    if !problems.is_empty() {
-        let count = problems.len();
-        eyre::bail!(
-            "{count} problem{}:\n  {}",
-            if count == 1 { "" } else { "s" },
-            problems.join("\n  ")
-        );
+    let mut survey = Config::survey(&layers);
+    if let Some(config) = &survey.config {
+        for (key, message) in runtime()?.block_on(problems_beyond_the_files(config)) {
+            survey.complain(&key, message);
+        }
     }
+    let config = match survey.config {
+        Some(config) if survey.problems.is_empty() => config,
+        _ => return Err(Problems(survey.problems).into()),
+    };
     writeln!(out, "{}: no problems", layers.base.display())?;
     let chain = &config.chain;
     writeln!(
@@ -102,20 +102,26 @@ fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// What no file says by itself: whether keys are where they should be, and plugins fit their settings.
-async fn problems_beyond_the_files(config: &Config) -> Vec<String> {
+/// What no file says by itself, with the key that it hangs on: whether the key is where it should be, and
+/// plugins fit their settings.
+async fn problems_beyond_the_files(config: &Config) -> Vec<(String, String)> {
     let mut problems = vec![];
     let name = &config.sidecar.signer;
-    if let Some(signer) = config.signers.get(name) {
-        problems.extend(signer.load(name).await.err().map(|error| error.to_string()));
+    if let Some(signer) = config.signers.get(name)
+        && let Err(error) = signer.load(name).await
+    {
+        problems.push((format!("signers.{name}.{}", error.key), error.problem));
     }
     // Without a data directory, copies of plugin files are temporary: checking leaves nothing behind.
     let host = HostConfig {
         data_dir: None,
         ..run::host_config(config)
     };
-    let plugins = Host::check(&host, &run::builtins()).await;
-    problems.extend(plugins.iter().map(ToString::to_string));
+    for error in Host::check(&host, &run::builtins()).await {
+        let position = config.plugins.iter().position(|plugin| plugin.id == error.plugin);
+        let key = position.map_or_else(|| "plugins".to_owned(), |position| format!("plugins.{position}"));
+        problems.push((key, format!("({}): {}", error.plugin, error.problem)));
+    }
     problems
 }
 

@@ -113,6 +113,12 @@ fn in_file(path: &Path, complaint: Complaint) -> Problem {
     }
 }
 
+/// Names the source of a key's value for people. What is inside of a list comes from where the list does.
+pub(crate) fn origin_of(figment: &Figment, key: &str) -> String {
+    let outside_lists = key.split('.').take_while(|part| part.parse::<usize>().is_err());
+    origin(figment.find_metadata(&outside_lists.collect::<Vec<_>>().join(".")))
+}
+
 /// Names a value's source for people.
 pub(crate) fn origin(metadata: Option<&Metadata>) -> String {
     let Some(metadata) = metadata else {

@@ -22,7 +22,7 @@ use set_types::{ConfigProblem, PluginKind};
 
 pub(crate) use self::{
     layers::Layers,
-    problem::{Complaint, Problems},
+    problem::{Complaint, Problem, Problems},
     program::{LogFormat, SidecarSection},
     sections::{BlockSection, ChainSection, CommerceSection, FeesSection, GasSection, L1Section, SequencerSection},
 };
@@ -41,6 +41,24 @@ pub(crate) struct Config {
     pub(crate) signers: BTreeMap<String, SignerConfig>,
     pub(crate) txmgr: TxConfig,
     pub(crate) plugins: Vec<PluginConfig>,
+}
+
+/// A configuration as far as it could be read.
+pub(crate) struct Survey {
+    /// What was read; `None` where a whole section could not be.
+    pub(crate) config: Option<Config>,
+    /// What is wrong with it.
+    pub(crate) problems: Vec<Problem>,
+    figment: Figment,
+}
+
+impl Survey {
+    /// A problem that showed only when the value of `key` was used.
+    pub(crate) fn complain(&mut self, key: &str, message: String) {
+        let origin = layers::origin_of(&self.figment, key);
+        let complaint = Complaint::new(key, message);
+        self.problems.push(Problem { origin, complaint });
+    }
 }
 
 /// Top-level names, for telling a mistyped section from a known one.
@@ -66,11 +84,36 @@ impl Config {
     /// # Errors
     /// Every problem that was found, each with its file and key.
     pub(crate) fn load(layers: &Layers) -> Result<Self, Problems> {
-        let figment = layers.stack().map_err(Problems)?;
-        Self::read(&figment)
+        match Self::survey(layers) {
+            Survey {
+                config: Some(config),
+                problems,
+                ..
+            } if problems.is_empty() => Ok(config),
+            Survey { problems, .. } => Err(Problems(problems)),
+        }
     }
 
-    fn read(figment: &Figment) -> Result<Self, Problems> {
+    /// Reads what can be read, with defaults where something could not, and lists what is wrong.
+    pub(crate) fn survey(layers: &Layers) -> Survey {
+        match layers.stack() {
+            Ok(figment) => {
+                let (config, problems) = Self::read(&figment);
+                Survey {
+                    config,
+                    problems,
+                    figment,
+                }
+            }
+            Err(problems) => Survey {
+                config: None,
+                problems,
+                figment: Figment::new(),
+            },
+        }
+    }
+
+    fn read(figment: &Figment) -> (Option<Self>, Vec<Problem>) {
         let mut reading = Reading::begin(figment);
         let unknown: Vec<_> = reading
             .sections()
@@ -133,10 +176,10 @@ impl Config {
 
         let (Some(chain), Some(block), Some(gas), Some(l1), Some(commitment)) = (chain, block, gas, l1, commitment)
         else {
-            return Err(Problems(reading.finish()));
+            return (None, reading.finish());
         };
         let (Some(sidecar), Some(rpc), Some(signers), Some(txmgr)) = (sidecar, rpc, signers, txmgr) else {
-            return Err(Problems(reading.finish()));
+            return (None, reading.finish());
         };
         let config = Self {
             chain,
@@ -154,10 +197,7 @@ impl Config {
             .cross_check()
             .into_iter()
             .for_each(|complaint| reading.complain(complaint));
-        match reading.finish() {
-            problems if problems.is_empty() => Ok(config),
-            problems => Err(Problems(problems)),
-        }
+        (Some(config), reading.finish())
     }
 
     /// What no section can know by itself.
@@ -193,15 +233,14 @@ impl Config {
                 "is under two blocks (`block.time`): transactions would be replaced that were about to be included";
             complaints.push(Complaint::new("txmgr.resubmission_timeout", message));
         }
-        let source = self.plugins.iter().find(|plugin| plugin.kind == PluginKind::Source);
-        if let Some(source) = source.filter(|source| self.rpc.proofs.concurrency as usize >= source.concurrency) {
+        if self.txmgr.watch_until < self.commitment.report_at {
             let message = format!(
-                "is {}, but the source `{}` takes {} calls at once (its `concurrency`): callers' proofs would keep polls \
-                 and reports out",
-                self.rpc.proofs.concurrency, source.id, source.concurrency
+                "is \"{}\", below `commitment.report_at` (\"{}\"): a reorg in between would not be repaired",
+                self.txmgr.watch_until, self.commitment.report_at
             );
-            complaints.push(Complaint::new("rpc.proofs.concurrency", message));
+            complaints.push(Complaint::new("txmgr.watch_until", message));
         }
+        complaints.extend(self.source_concurrency());
         for kind in [PluginKind::Source, PluginKind::Submitter] {
             let count = self.plugins.iter().filter(|plugin| plugin.kind == kind).count();
             if count != 1 {
@@ -210,6 +249,23 @@ impl Config {
             }
         }
         complaints
+    }
+
+    /// The source must take everybody's calls at once: two ways of polling and a health probe, reports, and proofs
+    /// for the pipeline and for callers. Else callers' proofs would keep polls and reports out.
+    fn source_concurrency(&self) -> Option<Complaint> {
+        let position = self
+            .plugins
+            .iter()
+            .position(|plugin| plugin.kind == PluginKind::Source)?;
+        let callers = self.rpc.proofs.concurrency as usize;
+        let needed = 3 + self.commitment.report_concurrency + self.commitment.proof_concurrency + callers;
+        let found = self.plugins[position].concurrency;
+        let message = format!(
+            "is {found}, but the source needs {needed}: 3 and `commitment.report_concurrency`, \
+             `commitment.proof_concurrency` and `rpc.proofs.concurrency`"
+        );
+        (found < needed).then(|| Complaint::new(format!("plugins.{position}.concurrency"), message))
     }
 
     /// Path of a file in the data directory, where there is one.

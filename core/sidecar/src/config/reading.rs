@@ -8,7 +8,7 @@ use figment::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    layers::origin,
+    layers::{origin, origin_of},
     problem::{Complaint, Problem},
 };
 
@@ -96,6 +96,9 @@ impl<'a> Reading<'a> {
                 format!("is unknown; known here: {}", known.join(", "))
             }
             Kind::MissingField(field) => format!("lacks the key `{field}`"),
+            _ if may_hold_a_secret(&key) => {
+                "holds a value that does not fit; it is not shown, because it may be a secret".to_owned()
+            }
             Kind::InvalidType(found, expected) => format!("holds {found}, but must be {expected}"),
             Kind::InvalidValue(found, expected) => format!("holds {found}, but must be {expected}"),
             kind => kind.to_string(),
@@ -103,11 +106,7 @@ impl<'a> Reading<'a> {
         let key = key.join(".");
         let origin = match &error.metadata {
             Some(metadata) => origin(Some(metadata)),
-            None => origin(
-                self.figment
-                    .find_metadata(&key)
-                    .or_else(|| self.figment.find_metadata(first(&key))),
-            ),
+            None => origin_of(self.figment, &key),
         };
         self.problems.push(Problem {
             origin,
@@ -117,7 +116,7 @@ impl<'a> Reading<'a> {
 
     /// Notes a value that was read but makes no sense.
     pub(crate) fn complain(&mut self, complaint: Complaint) {
-        let origin = origin(self.figment.find_metadata(&complaint.key));
+        let origin = origin_of(self.figment, &complaint.key);
         self.problems.push(Problem { origin, complaint });
     }
 
@@ -127,8 +126,10 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn first(key: &str) -> &str {
-    key.split('.').next().unwrap_or(key)
+/// Where people paste keys by mistake.
+fn may_hold_a_secret(key: &[String]) -> bool {
+    let section = key.first().map(String::as_str);
+    section == Some("signers") || key.iter().any(|part| part == "config" || part.contains("key"))
 }
 
 /// Takes the value at `path` out of `value`; false where there is none.

@@ -71,6 +71,8 @@ fn every_problem_is_listed_with_its_file_and_key() {
         [sidecars]
         [rpc]
         max_page = "many"
+        [rpc.proofs]
+        concurrency = 60
     "#;
     fs::write(&overlay, broken).unwrap();
     let assert = sidecar()
@@ -92,12 +94,14 @@ fn every_problem_is_listed_with_its_file_and_key() {
         "rpc.max_page",
         "rpc.max_batch",
         "chain.registry",
+        "plugins.0.concurrency",
     ] {
         let line = output.lines().find(|line| line.contains(&format!("`{key}`")));
         let line = line.unwrap_or_else(|| panic!("`{key}` is missing in:\n{output}"));
         let origin = match key {
             "rpc.max_batch" => "environment",
             "chain.registry" => "defaults",
+            "plugins.0.concurrency" => "chain-config.toml",
             _ => "broken.toml",
         };
         assert!(line.contains(origin), "{line} does not name {origin}");
@@ -106,29 +110,48 @@ fn every_problem_is_listed_with_its_file_and_key() {
 }
 
 #[test]
-fn missing_secrets_are_named_all_at_once() {
+fn keys_plugins_and_sections_are_all_looked_at() {
     let mut command = sidecar();
     command
         .env_remove("SET_SEQUENCER_API_KEY")
         .env("SET_COMMITMENTS_KEY", &KEY[..50]);
-    let output = text(
-        &command
-            .arg("check")
-            .args(ADDRESSES)
-            .assert()
-            .failure()
-            .get_output()
-            .stderr,
-    );
+    let assert = command
+        .args(["check", "--set", "txmgr.max_in_flight=0"])
+        .args(ADDRESSES)
+        .assert();
+    let output = text(&assert.failure().get_output().stderr);
     for expected in [
-        "2 problems",
-        "signers.commitments.variable",
+        "3 problems",
+        "command line: `txmgr.max_in_flight`",
+        "config/chain-config.toml: `signers.commitments.variable`",
         "SET_COMMITMENTS_KEY",
+        "config/chain-config.toml: `plugins.0` (sequencer)",
         "SET_SEQUENCER_API_KEY",
     ] {
         assert!(output.contains(expected), "{expected} is missing in:\n{output}");
     }
     assert!(!output.contains(&KEY[2..20]), "a part of the key is shown:\n{output}");
+}
+
+#[test]
+fn a_key_at_the_wrong_place_is_not_shown() {
+    for setting in [
+        format!("signers.commitments={KEY}"),
+        format!("signers.commitments.kind={KEY}"),
+        "sequencer.api_key=123456789".to_owned(),
+    ] {
+        let assert = sidecar()
+            .args(["check", "--set", &setting])
+            .args(ADDRESSES)
+            .assert()
+            .failure();
+        let output = text(&assert.get_output().stderr);
+        assert!(output.contains("may be a secret"), "{setting}:\n{output}");
+        assert!(
+            !output.contains(&KEY[2..20]) && !output.contains("123456789"),
+            "{output}"
+        );
+    }
 }
 
 #[test]
