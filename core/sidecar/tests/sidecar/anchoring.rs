@@ -1,9 +1,11 @@
 //! From the sequencer's list to the chain and back.
 
+use std::time::Duration;
+
 use serde_json::json;
 use set_testkit::{
     Sequencer,
-    sequencer::{Defect, Preload},
+    sequencer::{Defect, Faults, Load, Preload, RateLimit},
 };
 
 use crate::stage::{PATIENCE, Stage, plugin_file};
@@ -99,7 +101,7 @@ async fn what_policy_holds_waits_with_its_reason() {
     let sidecar = stage.sidecar().overlay(&overlay).start().await.unwrap();
 
     let held = tokio::time::timeout(PATIENCE, async {
-        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
         loop {
             ticks.tick().await;
             let answer = sidecar
@@ -118,5 +120,48 @@ async fn what_policy_holds_waits_with_its_reason() {
     // Two and three make the five that the policy asks for, summed over the stream.
     stage.sequencer().commit(stream, 3);
     stage.reported(2).await;
+    stage.assert_all_anchored().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_flood_it_with_proofs_do_not_stop_anchoring() {
+    const COUNT: usize = 40;
+    // Every request counts against one limit, and the sidecar's own checks ask for proofs as well.
+    let faults = Faults {
+        rate_limit: Some(RateLimit {
+            requests: 60,
+            window_ms: 2_000,
+        }),
+        retry_after_s: Some(1),
+        ..Faults::default()
+    };
+    let load = Load {
+        interval: Duration::from_millis(50),
+        events: 1..=8,
+        batches: Some(COUNT as u64),
+    };
+    let stage = Stage::with(Sequencer::builder().seed(16).streams(3).load(load).faults(faults)).await;
+    let sidecar = stage.sidecar().start().await.unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let rpc = sidecar.rpc.clone();
+        callers.spawn(async move {
+            loop {
+                let anchored = rpc.call("set_listCommitments", json!([])).await.unwrap();
+                for item in anchored["items"].as_array().unwrap() {
+                    let (first, last) = (item["sequenceStart"].as_u64(), item["sequenceEnd"].as_u64());
+                    for sequence in first.unwrap()..=last.unwrap() {
+                        // Many are refused as busy, or because the sequencer refuses; that is the point.
+                        let _ = rpc
+                            .call("set_getInclusionProof", json!([item["batchId"], sequence]))
+                            .await;
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    stage.reported(COUNT).await;
+    callers.shutdown().await;
     stage.assert_all_anchored().await;
 }
