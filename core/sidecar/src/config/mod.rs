@@ -138,7 +138,20 @@ impl Config {
         let mut sidecar = reading.section::<SidecarSection>("sidecar");
         sidecar.iter_mut().for_each(|sidecar| sidecar.resolve_paths(figment));
         let rpc = reading.section::<RpcConfig>("rpc");
-        let signers = reading.section::<BTreeMap<String, SignerConfig>>("signers");
+        let mut signers = reading.section::<BTreeMap<String, SignerConfig>>("signers");
+        for (name, signer) in signers.iter_mut().flatten() {
+            let beside = |key: &str, path: &mut PathBuf| {
+                *path = beside_its_file(figment, &format!("signers.{name}.{key}"), path);
+            };
+            match signer {
+                SignerConfig::Env { .. } => {}
+                SignerConfig::File { path } => beside("path", path),
+                SignerConfig::Keystore { path, password_file } => {
+                    beside("path", path);
+                    beside("password_file", password_file);
+                }
+            }
+        }
         let txmgr = reading.section::<TxConfig>("txmgr");
 
         let mut known = Dict::new();

@@ -155,6 +155,24 @@ fn a_key_at_the_wrong_place_is_not_shown() {
 }
 
 #[test]
+fn a_path_is_relative_to_the_file_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("mine.toml");
+    let base = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/chain-config.toml")).unwrap();
+    let by_file = "kind = \"file\"\npath = \"key\"";
+    let mine = base.replace("kind = \"env\"\nvariable = \"SET_COMMITMENTS_KEY\"", by_file);
+    assert_ne!(mine, base);
+    fs::write(&config, mine).unwrap();
+    fs::write(dir.path().join("key"), KEY).unwrap();
+    sidecar()
+        .args(["check", "--config"])
+        .arg(&config)
+        .args(ADDRESSES)
+        .assert()
+        .success();
+}
+
+#[test]
 fn the_later_layer_wins() {
     let dir = tempfile::tempdir().unwrap();
     let overlay = dir.path().join("name.toml");
