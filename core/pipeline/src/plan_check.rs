@@ -5,8 +5,12 @@ use std::collections::HashMap;
 use set_chain::estimated_size;
 use set_types::{BatchId, PlanRequest, PlanResponse, StreamId};
 
-/// Bytes of a signed transaction around its calldata: envelope, fees, signature.
-const ENVELOPE_BYTES: u64 = 200;
+/// What surrounds the calldata of a signed EIP-1559 transaction, at least: its type (1 byte), the list's
+/// header (2), chain id, nonce and both fees (1 each), a gas limit from 21,000 on (3), the address (21), no
+/// value (1), the calldata's header (1), an empty access list (1), the parity (1), `r` and `s` (33 each, but
+/// for leading zeros). A submitter plans with what it is at most; a check that asked for more than the least
+/// would refuse the same plan for ever.
+const ENVELOPE_LEAST: u64 = 1 + 2 + 4 + 3 + 21 + 1 + 1 + 1 + 1 + 33 + 33;
 
 /// Checks a plan against what was asked, beside what the host checks (allow-list, gas, number of calls,
 /// no foreign or doubled commitment): sizes, and that each stream's commitments are planned from its
@@ -16,10 +20,10 @@ const ENVELOPE_BYTES: u64 = 200;
 /// What the plan must not do, in words for the operator.
 pub(crate) fn check(request: &PlanRequest, response: &PlanResponse) -> Result<(), String> {
     for call in &response.calls {
-        let bytes = (call.data.len() as u64).saturating_add(ENVELOPE_BYTES);
+        let bytes = (call.data.len() as u64).saturating_add(ENVELOPE_LEAST);
         if bytes > request.limits.bytes {
             return Err(format!(
-                "it planned a call of {bytes} bytes ({} at most)",
+                "it planned a call of at least {bytes} bytes ({} at most)",
                 request.limits.bytes
             ));
         }
@@ -57,7 +61,9 @@ pub(crate) fn check(request: &PlanRequest, response: &PlanResponse) -> Result<()
 #[cfg(test)]
 mod tests {
     use alloy_primitives::{Address, B256, Bytes, U256};
-    use set_types::{CallLimits, CandidateCall, Commitment, Timestamp};
+    use serde_json::{Value, json};
+    use set_plugin_sdk::harness::Harness;
+    use set_types::{CallLimits, CandidateCall, Commitment, StreamHead, Timestamp};
 
     use super::*;
 
@@ -130,7 +136,7 @@ mod tests {
         let mut plan = response(&[&[(1, 1)]]);
         plan.calls[0].data = vec![7; 900].into();
         let error = check(&request(), &plan).unwrap_err();
-        assert!(error.contains("1100 bytes (1000 at most)"), "{error}");
+        assert!(error.contains("1001 bytes (1000 at most)"), "{error}");
         // Bytes that do not repeat hardly compress.
         let noise: Vec<u8> = (0..24u8)
             .flat_map(|seed| alloy_primitives::keccak256([seed]).0)
@@ -138,5 +144,72 @@ mod tests {
         plan.calls[0].data = noise.into();
         let error = check(&request(), &plan).unwrap_err();
         assert!(error.contains("estimated bytes (400 at most)"), "{error}");
+    }
+
+    /// A queue of one stream, whose words do not compress.
+    fn queue(length: u64) -> Vec<Commitment> {
+        let word = |number: u64, what: u8| alloy_primitives::keccak256([&number.to_be_bytes()[..], &[what]].concat());
+        (1..=length)
+            .map(|number| Commitment {
+                batch_id: word(number, 0).into(),
+                events_root: word(number, 1),
+                prev_state_root: if number == 1 { B256::ZERO } else { word(number - 1, 2) },
+                new_state_root: word(number, 2),
+                sequence_start: number,
+                sequence_end: number,
+                ..commitment(3, 0)
+            })
+            .collect()
+    }
+
+    /// Plans of the registry's submitter, each as large as its limits allow, pass.
+    async fn maximal_plans_pass(limits: impl Iterator<Item = CallLimits>) {
+        let registry = Address::repeat_byte(0x5e);
+        let version = |_: String, _: Value| async { Ok(json!(B256::with_last_byte(1))) };
+        let plugin = Harness::builder(set_registry_submitter::PLUGIN)
+            .config(json!({ "registry": registry }))
+            .chain(version)
+            .start()
+            .await
+            .unwrap();
+        let commitments = queue(24);
+        let heads = vec![StreamHead::unopened(commitments[0].stream())];
+        for limits in limits {
+            let request = PlanRequest {
+                commitments: commitments.clone(),
+                heads: heads.clone(),
+                limits,
+                from: Address::ZERO,
+            };
+            let plan = plugin.plan(&request).await.unwrap();
+            let planned: usize = plan.calls.iter().map(|call| call.batches.len()).sum();
+            assert!((1..24).contains(&planned), "the limits bind: {planned} at {limits:?}");
+            check(&request, &plan).unwrap_or_else(|problem| panic!("{problem}, with {limits:?}"));
+        }
+        plugin.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_the_registrys_submitter_plans_at_the_limit_of_bytes_passes() {
+        maximal_plans_pass((600..3_000).step_by(3).map(|bytes| CallLimits {
+            gas: 15_000_000,
+            bytes,
+            estimated_bytes: 100_000,
+            calls: 1,
+            ..request().limits
+        }))
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_the_registrys_submitter_plans_at_the_limit_of_estimated_bytes_passes() {
+        maximal_plans_pass((500..2_100).step_by(7).map(|estimated_bytes| CallLimits {
+            gas: 15_000_000,
+            bytes: 120_000,
+            estimated_bytes,
+            calls: 1,
+            ..request().limits
+        }))
+        .await;
     }
 }
