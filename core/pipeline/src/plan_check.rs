@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use set_chain::estimated_size;
-use set_types::{BatchId, PlanRequest, PlanResponse, StreamId};
+use set_types::{BatchId, CallLimits, PlanRequest, PlanResponse, StreamId};
 
 /// What surrounds the calldata of a signed EIP-1559 transaction, at least: its type (1 byte), the list's
 /// header (2), chain id, nonce and both fees (1 each), a gas limit from 21,000 on (3), the address (21), no
@@ -27,11 +27,10 @@ pub(crate) fn check(request: &PlanRequest, response: &PlanResponse) -> Result<()
                 request.limits.bytes
             ));
         }
-        let estimated = estimated_size(&call.data);
-        if estimated > request.limits.estimated_bytes {
+        let (estimated, most) = (estimated_size(&call.data), estimated_limit(&request.limits));
+        if estimated > most {
             return Err(format!(
-                "it planned a call of {estimated} estimated bytes ({} at most)",
-                request.limits.estimated_bytes
+                "it planned a call of {estimated} estimated bytes ({most} at most)"
             ));
         }
     }
@@ -58,12 +57,20 @@ pub(crate) fn check(request: &PlanRequest, response: &PlanResponse) -> Result<()
     Ok(())
 }
 
+/// Estimated bytes that a call may have: the transaction's own limit, or what the block's DA footprint
+/// leaves of it (Jovian counts each estimated byte `da_footprint_scalar` times).
+fn estimated_limit(limits: &CallLimits) -> u64 {
+    let footprint = limits.da_footprint.zip(limits.da_footprint_scalar);
+    let by_footprint = footprint.and_then(|(footprint, scalar)| footprint.checked_div(scalar));
+    by_footprint.map_or(limits.estimated_bytes, |bytes| bytes.min(limits.estimated_bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use alloy_primitives::{Address, B256, Bytes, U256};
     use serde_json::{Value, json};
     use set_plugin_sdk::harness::Harness;
-    use set_types::{CallLimits, CandidateCall, Commitment, StreamHead, Timestamp};
+    use set_types::{CandidateCall, Commitment, StreamHead, Timestamp};
 
     use super::*;
 
@@ -146,6 +153,21 @@ mod tests {
         assert!(error.contains("estimated bytes (400 at most)"), "{error}");
     }
 
+    #[test]
+    fn what_a_blocks_da_footprint_does_not_hold_is_refused() {
+        let mut plan = response(&[&[(1, 1)]]);
+        let noise = (0..12u8).flat_map(|seed| alloy_primitives::keccak256([seed]).0);
+        plan.calls[0].data = noise.collect();
+        let mut request = request();
+        check(&request, &plan).unwrap();
+        request.limits.da_footprint = Some(80_000);
+        request.limits.da_footprint_scalar = Some(400);
+        let error = check(&request, &plan).unwrap_err();
+        assert!(error.contains("estimated bytes (200 at most)"), "{error}");
+        request.limits.da_footprint_scalar = Some(0);
+        check(&request, &plan).unwrap();
+    }
+
     /// A queue of one stream, whose words do not compress.
     fn queue(length: u64) -> Vec<Commitment> {
         let word = |number: u64, what: u8| alloy_primitives::keccak256([&number.to_be_bytes()[..], &[what]].concat());
@@ -209,6 +231,19 @@ mod tests {
             estimated_bytes,
             calls: 1,
             ..request().limits
+        }))
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_the_registrys_submitter_plans_at_the_limit_of_the_da_footprint_passes() {
+        maximal_plans_pass((200_000..840_000).step_by(7_777).map(|footprint| CallLimits {
+            gas: 15_000_000,
+            bytes: 120_000,
+            estimated_bytes: 100_000,
+            da_footprint: Some(footprint),
+            da_footprint_scalar: Some(400),
+            calls: 1,
         }))
         .await;
     }
