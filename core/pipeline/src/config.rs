@@ -57,7 +57,8 @@ pub struct PipelineConfig {
     /// they commit is skipped by the contract in any case; waiting saves the gas.
     #[serde(with = "humantime_serde")]
     pub recovery_wait: Duration,
-    /// How long a reported commitment is remembered, so that a stale list costs nothing. Default 10 min.
+    /// How long a reported commitment is remembered, so that a stale list costs nothing. Default 10 min,
+    /// least 1 min: what is forgotten while a stale list still shows it is looked up and reported anew.
     #[serde(with = "humantime_serde")]
     pub reported_memory: Duration,
 }
@@ -175,6 +176,11 @@ impl PipelineConfig {
             "quarantine_recheck",
             "is below `blocked_recheck`".into(),
         );
+        check(
+            self.reported_memory >= Duration::from_secs(60),
+            "reported_memory",
+            "is below 1 min, so what a stale list still shows would be looked up and reported again and again".into(),
+        );
         problems
     }
 }
@@ -197,6 +203,7 @@ mod tests {
             report_batch: 0,
             strikes: 0,
             retry_pause_max: Duration::ZERO,
+            reported_memory: Duration::ZERO,
             ..PipelineConfig::default()
         };
         let keys: Vec<_> = broken.validate().iter().map(|problem| problem.key).collect();
@@ -208,7 +215,8 @@ mod tests {
                 "max_pending",
                 "report_batch",
                 "strikes",
-                "retry_pause_max"
+                "retry_pause_max",
+                "reported_memory"
             ]
         );
     }
