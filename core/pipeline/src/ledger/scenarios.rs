@@ -129,6 +129,33 @@ fn a_malformed_commitment_that_is_mended_goes() {
 }
 
 #[test]
+fn a_commitment_that_is_being_proven_survives_a_new_reading_of_its_head() {
+    let mut world = world(&[(0, None)]);
+    rounds(&mut world, 6);
+    world.make(0, 2, None);
+    world.make(0, 2, None);
+    let [first, stray, next] = world.made(0)[..] else {
+        panic!("three were made");
+    };
+    assert_eq!(stage(&world, first), Some(Stage::Reported));
+    // A batch that the chain passed over without it comes to light: that calls for a new look at the head,
+    // while the commitment behind it goes to be proven.
+    let mut honest = None;
+    world.rewrite(stray, |commitment| {
+        honest = Some(commitment.clone());
+        (commitment.sequence_start, commitment.sequence_end) = (1, 2);
+    });
+    world.rewrite(next, |commitment| {
+        let batch_id = commitment.batch_id;
+        *commitment = honest.unwrap();
+        commitment.batch_id = batch_id;
+    });
+    rounds(&mut world, 8);
+    assert_eq!(stage(&world, stray), Some(Stage::Quarantined));
+    assert!(world.is_recorded(next), "{:?}", reason(&world, next));
+}
+
+#[test]
 fn entries_that_cannot_be_read_are_shown_and_hide_nobody() {
     let mut world = world(&[(0, None)]);
     world.malformed = vec![Malformed {

@@ -201,7 +201,11 @@ impl Stream {
         self.ready_head = ready_head.unwrap_or(StreamHead::unopened(self.id));
         if reread && self.reading == HeadReading::Known {
             self.reading = HeadReading::Needed;
-            return self.walk(now);
+            // What is marked as being proven must be: nothing asks for it again.
+            return Findings {
+                prove: findings.prove,
+                ..self.walk(now)
+            };
         }
         findings
     }
