@@ -85,10 +85,12 @@ impl Coordinator {
     fn begin_work(&mut self) -> Option<Instant> {
         let now = Now::read();
         let (room, from) = (self.workshop.txmgr.room(), self.workshop.txmgr.address());
-        let (work, wake) = {
+        let (work, wake, reports_wait) = {
             let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-            (ledger.next_work(room, from, now), ledger.wake_at(now))
+            let work = ledger.next_work(room, from, now);
+            (work, ledger.wake_at(now), ledger.reports_wait(now))
         };
+        self.workshop.prover.yield_to_reports(reports_wait);
         for piece in work {
             self.workers.spawn(self.workshop.clone().perform(piece));
         }

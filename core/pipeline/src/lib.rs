@@ -13,6 +13,7 @@ mod coordinator;
 mod ledger;
 mod pipeline;
 mod plan_check;
+mod proofs;
 mod status;
 mod work;
 

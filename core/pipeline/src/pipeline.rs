@@ -20,6 +20,7 @@ use crate::{
     config::PipelineConfig,
     coordinator::{Command, Coordinator},
     ledger::{Ledger, Start},
+    proofs::Prover,
     status::{PendingFilter, PipelineStatus},
     work::Workshop,
 };
@@ -99,8 +100,7 @@ impl Pipeline {
             heads: parts.heads.clone(),
             index: parts.index,
             durable: parts.durable,
-            events_root: config.verify_events_root,
-            proof_concurrency: config.proof_concurrency,
+            prover: Arc::new(Prover::new(config.verify_events_root, config.proof_concurrency)),
         };
         let ledger = Arc::new(RwLock::new(Ledger::new(config, start, Now::read())));
         let view = PipelineView { ledger: ledger.clone() };

@@ -1,26 +1,21 @@
 //! Doing what the ledger asks for: each piece of work ends in one event.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use set_chain::ChainView;
 use set_host::{CallError, CallErrorKind, PolicyChain, SourceClient, SubmitterClient};
 use set_index::{Durable, Index};
 use set_txmgr::{Call, TxConfig, TxMgr};
 use set_types::{
-    CandidateCall, Commitment, EvaluateRequest, FeeContext, HeadsRequest, InclusionProofRequest, LookupRequest,
-    PlanRequest, PolicyContext, PollRequest, PollStreamRequest, ReportRequest, StreamHead, Timestamp,
+    CandidateCall, Commitment, EvaluateRequest, FeeContext, HeadsRequest, LookupRequest, PlanRequest, PolicyContext,
+    PollRequest, PollStreamRequest, ReportRequest, StreamHead, Timestamp,
 };
 use tokio::sync::watch;
 
 use crate::{
-    config::EventsRootCheck,
-    ledger::{CallKey, Event, Failure, Plan, ProofFailure, Record, Work},
+    ledger::{CallKey, Event, Failure, Plan, Record, Work},
     plan_check,
+    proofs::Prover,
 };
 
 /// What the workers work with.
@@ -34,8 +29,7 @@ pub(crate) struct Workshop {
     pub(crate) heads: watch::Receiver<Arc<ChainView>>,
     pub(crate) index: Index,
     pub(crate) durable: Durable,
-    pub(crate) events_root: EventsRootCheck,
-    pub(crate) proof_concurrency: usize,
+    pub(crate) prover: Arc<Prover>,
 }
 
 impl From<CallError> for Failure {
@@ -90,8 +84,9 @@ impl Workshop {
                     answer: answer.map(|response| response.records).map_err(Failure::from),
                 }
             }
-            Work::Prove { commitment } => {
-                let answer = self.prove(&commitment).await;
+            Work::Prove { commitment, proven } => {
+                let ask = async |request| self.source.inclusion_proof(&request).await;
+                let answer = self.prover.check(&commitment, proven, ask).await;
                 Event::Proved { commitment, answer }
             }
             Work::Judge { subjects } => {
@@ -210,51 +205,6 @@ impl Workshop {
         results
     }
 
-    /// Checks a commitment's events root against the source's own proofs.
-    async fn prove(&self, commitment: &Commitment) -> Result<(), ProofFailure> {
-        let range = commitment.sequence_start..=commitment.sequence_end;
-        match self.events_root {
-            EventsRootCheck::Off => Ok(()),
-            EventsRootCheck::Sample => {
-                let sequence = commitment.sequence_start + random() % u64::from(commitment.event_count.max(1));
-                self.prove_event(commitment, sequence).await
-            }
-            EventsRootCheck::Full => {
-                stream::iter(range)
-                    .map(|sequence| self.prove_event(commitment, sequence))
-                    .buffer_unordered(self.proof_concurrency)
-                    .try_collect()
-                    .await
-            }
-        }
-    }
-
-    async fn prove_event(&self, commitment: &Commitment, sequence: u64) -> Result<(), ProofFailure> {
-        let request = InclusionProofRequest {
-            stream: commitment.stream(),
-            batch_id: commitment.batch_id,
-            sequence,
-        };
-        let proof = self
-            .source
-            .inclusion_proof(&request)
-            .await
-            .map_err(|error| ProofFailure::Unavailable(error.to_string()))?;
-        let index = sequence - commitment.sequence_start;
-        set_ves::verify_inclusion(
-            proof.leaf,
-            index,
-            &proof.path,
-            commitment.event_count,
-            commitment.events_root,
-        )
-        .map_err(|error| {
-            ProofFailure::Mismatch(format!(
-                "the source's inclusion proof for sequence {sequence} does not verify: {error}"
-            ))
-        })
-    }
-
     async fn record(&self, record: &Record) -> Result<(), Failure> {
         if !record.quarantine.is_empty() {
             let kept = self.durable.quarantine(record.quarantine.clone()).await;
@@ -274,9 +224,4 @@ impl Workshop {
         }
         Ok(())
     }
-}
-
-/// A number that a source cannot foresee, so that it cannot prepare the one event that is asked for.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) lookup: Lookup,
     /// Whether the source's proofs were checked.
     pub(super) proofs: Proofs,
+    /// How many events, from the first on, a check that was broken off had proven.
+    pub(super) proven: u32,
     /// Times that it did not continue the head, without the head moving.
     pub(super) strikes: u32,
     /// A pause after a failure that is not its fault.
@@ -176,6 +178,7 @@ impl Entry {
             fault: None,
             lookup: Lookup::Unasked,
             proofs: if prove { Proofs::Unchecked } else { Proofs::Fine },
+            proven: 0,
             strikes: 0,
             pause: Backoff::default(),
             pause_reason: String::new(),

@@ -291,13 +291,18 @@ impl Ledger {
                 entry.proofs = Proofs::Fine;
                 entry.pause.clear();
             }
-            Err(ProofFailure::Unavailable(reason)) => {
+            Err(ProofFailure::Unavailable { reason, proven }) => {
+                if proven > entry.proven {
+                    entry.pause.clear();
+                }
+                entry.proven = proven;
                 entry.pause.fail(now, first, longest);
                 entry.pause_reason = format!("the source gave no inclusion proof: {reason}");
                 entry.proofs = Proofs::Unchecked;
             }
             Err(ProofFailure::Mismatch(reason)) => {
                 entry.proofs = Proofs::Unchecked;
+                entry.proven = 0;
                 entry.lookup = Lookup::Unasked;
                 entry.fault = Some(Fault {
                     cause: QuarantineCause::EventsRoot,

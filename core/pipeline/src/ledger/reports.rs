@@ -53,7 +53,7 @@ impl Ledger {
     }
 
     /// Whether reports wait that could go out now.
-    pub(super) fn reports_wait(&self, now: Now) -> bool {
+    pub(crate) fn reports_wait(&self, now: Now) -> bool {
         self.due.first().is_some_and(|(at, _)| *at <= now.at) && self.report_backoff.is_over(now)
     }
 

@@ -212,6 +212,7 @@ impl Ledger {
             }
             work.push(Work::Prove {
                 commitment: entry.commitment.clone(),
+                proven: entry.proven,
             });
             self.proving += 1;
         }

@@ -35,7 +35,11 @@ pub(crate) enum Work {
     /// Ask the chain what it holds under these ids.
     LookUp { batches: Vec<BatchId> },
     /// Check a commitment's events root against the source's proofs.
-    Prove { commitment: Arc<Commitment> },
+    Prove {
+        commitment: Arc<Commitment>,
+        /// How many of its events, from the first on, were proven before.
+        proven: u32,
+    },
     /// Ask the policies.
     Judge { subjects: Vec<Subject> },
     /// Have the submitter plan; the answer is checked before it comes back.
@@ -95,7 +99,11 @@ pub(crate) enum ProofFailure {
     /// A proof does not lead to the events root.
     Mismatch(String),
     /// The source gave no proof.
-    Unavailable(String),
+    Unavailable {
+        reason: String,
+        /// How many events, from the first on, are proven by now.
+        proven: u32,
+    },
 }
 
 /// A plan that passed every check.

@@ -107,8 +107,9 @@ impl World {
             return event;
         }
         match work {
-            Work::Prove { commitment } => {
+            Work::Prove { commitment, .. } => {
                 let bad = self.defects(Defect::Proof).contains(&commitment.batch_id);
+                self.proven.remove(&commitment.batch_id);
                 Event::Proved {
                     commitment,
                     answer: if bad {
@@ -273,10 +274,17 @@ impl World {
                 batches,
                 answer: Err(failure()),
             },
-            Work::Prove { commitment } => Event::Proved {
-                commitment,
-                answer: Err(ProofFailure::Unavailable("down".into())),
-            },
+            Work::Prove { commitment, proven } => {
+                let proven = proven + 1;
+                self.proven.insert(commitment.batch_id, proven);
+                Event::Proved {
+                    commitment,
+                    answer: Err(ProofFailure::Unavailable {
+                        reason: "down".into(),
+                        proven,
+                    }),
+                }
+            }
             Work::Judge { subjects } => Event::Judged {
                 asked: subjects.iter().filter_map(Subject::batch_id).collect(),
                 answer: subjects

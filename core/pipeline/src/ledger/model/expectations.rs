@@ -13,6 +13,11 @@ impl World {
         match work {
             Work::Poll { .. } => self.polls += 1,
             Work::Judge { .. } => self.judgements += 1,
+            Work::Prove { commitment, proven } => assert_eq!(
+                *proven,
+                self.proven.get(&commitment.batch_id).copied().unwrap_or(0),
+                "nothing is proven twice"
+            ),
             Work::Plan { commitments, heads, .. } => {
                 let mut tails: HashMap<StreamId, StreamHead> = heads.iter().map(|head| (head.stream, *head)).collect();
                 for commitment in commitments {

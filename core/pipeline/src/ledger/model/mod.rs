@@ -44,6 +44,8 @@ pub(super) struct World {
     made: BTreeMap<StreamId, Vec<(Commitment, Option<Defect>)>>,
     recorded: HashMap<BatchId, B256>,
     hidden: HashSet<BatchId>,
+    /// How much of a commitment was proven when the source failed.
+    proven: HashMap<BatchId, u32>,
     stale: bool,
     window: usize,
     // the chain
@@ -121,6 +123,7 @@ impl World {
             made: BTreeMap::new(),
             recorded: HashMap::new(),
             hidden: HashSet::new(),
+            proven: HashMap::new(),
             stale: false,
             window: 8,
             blocks: vec![genesis],
@@ -234,6 +237,7 @@ impl World {
         self.work.clear();
         self.events.clear();
         self.open.clear();
+        self.proven.clear();
         let mut recovered = Vec::new();
         let slots = std::mem::take(&mut self.slots);
         for (nonce, mut slot) in slots {
