@@ -50,7 +50,9 @@ pub struct PipelineConfig {
     /// How often the head of a stream that is blocked is read again. Default 15 s.
     #[serde(with = "humantime_serde")]
     pub blocked_recheck: Duration,
-    /// How often a quarantined commitment is checked again, where that costs no gas. Default 10 min.
+    /// How often a quarantined commitment is checked again, where that costs no gas. Default 10 min. One
+    /// that the contract refused is sent again after this pause, which doubles up to a day; a restart begins
+    /// with the first.
     #[serde(with = "humantime_serde")]
     pub quarantine_recheck: Duration,
     /// How long, after a start, planning waits for transactions of the run before. Default 30 s. What

@@ -37,6 +37,8 @@ pub(super) struct Entry {
     pub(super) proven: u32,
     /// Times that it did not continue the head, without the head moving.
     pub(super) strikes: u32,
+    /// Whether the contract refused it before: then it goes alone.
+    pub(super) refused: bool,
     /// A pause after a failure that is not its fault.
     pub(super) pause: Backoff,
     /// Why it pauses.
@@ -100,7 +102,7 @@ pub(super) enum Standing {
 pub(super) struct Fault {
     pub(super) cause: QuarantineCause,
     pub(super) reason: String,
-    /// When it is checked again, where that costs nothing.
+    /// When it is checked again; `None`: only another content can mend it.
     pub(super) recheck: Option<Instant>,
 }
 
@@ -180,6 +182,7 @@ impl Entry {
             proofs: if prove { Proofs::Unchecked } else { Proofs::Fine },
             proven: 0,
             strikes: 0,
+            refused: false,
             pause: Backoff::default(),
             pause_reason: String::new(),
             allowed_until: None,

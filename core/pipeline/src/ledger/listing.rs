@@ -131,7 +131,8 @@ impl Ledger {
             entry.fault = Some(Fault {
                 cause: kept.cause,
                 reason: kept.reason.clone(),
-                recheck: None,
+                // Whoever mended it need not wait for the longest pause: a restart begins with the first.
+                recheck: Some(now.at + self.config.quarantine_recheck),
             });
         }
         let position = entry.position();
@@ -175,7 +176,7 @@ impl Ledger {
         let Some(entry) = self.entry_mut(batch_id) else {
             return;
         };
-        let replaceable = matches!(entry.place, Place::Waiting(_)) && entry.fault.is_some();
+        let replaceable = matches!(entry.place, Place::Waiting(_)) && (entry.fault.is_some() || entry.refused);
         if replaceable {
             self.remove(batch_id);
             self.insert(listed, listing, now);

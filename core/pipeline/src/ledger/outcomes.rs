@@ -136,7 +136,8 @@ impl Ledger {
             }
             SettleOutcome::Refused { reason } => {
                 let reason = format!("the contract refused it: {reason}");
-                self.quarantine(batch_id, QuarantineCause::Refused, reason, None, now);
+                let recheck = now.at + self.refusal_pause(batch_id, now);
+                self.quarantine(batch_id, QuarantineCause::Refused, reason, Some(recheck), now);
                 self.reread(stream, false);
             }
             SettleOutcome::OutOfOrder { reason } => self.strike(batch_id, reason, now),

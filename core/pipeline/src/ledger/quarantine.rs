@@ -1,6 +1,6 @@
 //! Keeping what is quarantined over restarts.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use set_index::{QuarantineCause, QuarantineEntry, ReportConflict};
 use set_types::{BatchId, StreamId};
@@ -11,6 +11,9 @@ use super::{
     work::{Failure, Record},
 };
 use crate::{clock::Now, status::AlarmKind};
+
+/// Longest pause before what the contract refused is sent again.
+const REFUSAL_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is yet to be written: the newest word on each commitment.
 #[derive(Debug, Default)]
@@ -75,6 +78,12 @@ impl Ledger {
             let batch_id = entry.commitment.batch_id;
             let quarantined = match &entry.place {
                 Place::Waiting(Standing::Quarantined(cause, reason)) => Some((*cause, reason)),
+                // The contract has not taken back what it said.
+                Place::Waiting(Standing::Ready) | Place::Planning | Place::InFlight(_)
+                    if entry.refused && entry.disputed.is_none() =>
+                {
+                    continue;
+                }
                 Place::Waiting(Standing::Ready) => None,
                 // Not decided yet: what was kept stays kept.
                 Place::Waiting(_) => continue,
@@ -110,6 +119,18 @@ impl Ledger {
             self.kept.insert(batch_id, record.clone());
             self.to_record.quarantine.insert(batch_id, Some(record));
         }
+    }
+
+    /// How long the contract's refusal stands before it is asked again, which costs gas: as long as it has
+    /// stood already, so that the pauses double, and no restart makes them shorter for long.
+    pub(super) fn refusal_pause(&self, batch_id: BatchId, now: Now) -> Duration {
+        let kept = self
+            .kept
+            .get(&batch_id)
+            .filter(|kept| kept.cause == QuarantineCause::Refused);
+        let stood = kept.and_then(|kept| Duration::try_from(now.wall.duration_since(kept.since)).ok());
+        let first = self.config.quarantine_recheck;
+        stood.unwrap_or_default().clamp(first, REFUSAL_PAUSE_MAX.max(first))
     }
 
     /// Keeps an entry of the list that cannot be read.

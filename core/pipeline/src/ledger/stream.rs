@@ -145,6 +145,7 @@ impl Stream {
                 Place::Waiting(_) => {}
                 Place::Planning | Place::InFlight(_) => {
                     walk.passes(entry);
+                    walk.stop_behind_refused(entry);
                     if !self.ready.is_empty() && walk.stop.is_none() {
                         walk.stop = Some("an earlier commitment is being committed anew".to_owned());
                     }
@@ -159,6 +160,7 @@ impl Stream {
                     ready_head = ready_head.or(walk.tail);
                     self.ready.push(*position);
                     walk.tail = Some(entry.commitment.head());
+                    walk.stop_behind_refused(entry);
                 }
                 Standing::LookingUp => {
                     if !matches!(entry.lookup, Lookup::Running(_)) {
@@ -247,6 +249,7 @@ fn lift_fault(entry: &mut Entry, now: Now, findings: &mut Findings) {
     match entry.fault.take().map(|fault| fault.cause) {
         Some(QuarantineCause::EventsRoot) => entry.proofs = Proofs::Unchecked,
         Some(QuarantineCause::Conflict) => entry.lookup = Lookup::Needed,
+        Some(QuarantineCause::Refused) => entry.refused = true,
         _ => {}
     }
 }
@@ -274,6 +277,13 @@ impl Walk {
     fn stop(&mut self, what: &str, entry: &Entry) {
         if self.stop.is_none() {
             self.stop = Some(format!("waiting for batch {}, which {what}", entry.batch_id()));
+        }
+    }
+
+    /// What the contract may refuse again takes nothing with it that could only fail behind it.
+    fn stop_behind_refused(&mut self, entry: &Entry) {
+        if entry.refused {
+            self.stop("the contract refused and is asked about again", entry);
         }
     }
 

@@ -173,8 +173,9 @@ impl World {
                 }
             }
             Work::Record(record) => {
-                self.kept.extend(record.quarantine.iter().map(|entry| entry.batch_id));
-                self.kept.retain(|batch_id| !record.release.contains(batch_id));
+                let quarantined = record.quarantine.iter().cloned();
+                self.kept.extend(quarantined.map(|entry| (entry.batch_id, entry)));
+                self.kept.retain(|batch_id, _| !record.release.contains(batch_id));
                 Event::Recorded { record, answer: Ok(()) }
             }
             read => unreachable!("{read:?} is answered by reading"),

@@ -14,6 +14,7 @@ use std::{
 
 use alloy_primitives::{Address, B256};
 use set_chain::SettlementTag;
+use set_index::QuarantineEntry;
 use set_txmgr::{CallId, TxEvent};
 use set_types::{BatchId, Commitment, Malformed, ReportStatus, SettleOutcome, StreamId, Timestamp, Verdict};
 
@@ -81,7 +82,7 @@ pub(super) struct World {
     pub(super) polls: usize,
     pub(super) judgements: usize,
     /// What is written down as quarantined.
-    pub(super) kept: HashSet<BatchId>,
+    pub(super) kept: HashMap<BatchId, QuarantineEntry>,
     /// Whether nothing can be written down.
     pub(super) records_fail: bool,
     /// Whether the source answers no poll.
@@ -117,7 +118,7 @@ impl World {
             paused: false,
         };
         Self {
-            ledger: Ledger::new(config.clone(), start(Vec::new()), now),
+            ledger: Ledger::new(config.clone(), start(Vec::new(), Vec::new()), now),
             config,
             now,
             made: BTreeMap::new(),
@@ -150,7 +151,7 @@ impl World {
             submissions: 0,
             polls: 0,
             judgements: 0,
-            kept: HashSet::new(),
+            kept: HashMap::new(),
             records_fail: false,
             polls_fail: false,
             reports: 0,
@@ -232,6 +233,12 @@ impl World {
         self.ledger.handle(event, self.now);
     }
 
+    /// The program starts anew with a shorter recheck of what is quarantined.
+    pub(super) fn recheck_after(&mut self, pause: Duration) {
+        self.config.quarantine_recheck = pause;
+        self.restart(true);
+    }
+
     /// The program is killed and started again; with its journal, or without.
     pub(super) fn restart(&mut self, journal: bool) {
         self.work.clear();
@@ -257,17 +264,18 @@ impl World {
                 tx.nonce = None;
             }
         }
-        self.ledger = Ledger::new(self.config.clone(), start(recovered), self.now);
+        let quarantined = self.kept.values().cloned().collect();
+        self.ledger = Ledger::new(self.config.clone(), start(recovered, quarantined), self.now);
         self.show_chain();
         self.events.push_back(Event::Indexed(self.synced()));
     }
 }
 
-fn start(recovered: Vec<CallId>) -> Start {
+fn start(recovered: Vec<CallId>, quarantined: Vec<QuarantineEntry>) -> Start {
     Start {
         chain_id: 1,
         watched_until: SettlementTag::Finalized,
-        quarantined: Vec::new(),
+        quarantined,
         conflicts: Vec::new(),
         recovered,
     }
