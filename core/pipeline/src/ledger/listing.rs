@@ -1,6 +1,10 @@
 //! Taking in what the source lists.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use set_index::QuarantineCause;
 use set_types::{BatchId, Commitment, Malformed, PollResponse, StreamId, Timestamp};
@@ -18,7 +22,7 @@ use crate::{
 };
 
 /// Unreadable entries that are remembered.
-const MALFORMED_KEPT: usize = 100;
+pub(super) const MALFORMED_KEPT: usize = 100;
 
 impl Ledger {
     /// The source answered a poll, or did not.
@@ -66,8 +70,7 @@ impl Ledger {
         if let Some(before) = complete_before {
             self.drop_unlisted(listing, before, now);
         }
-        if !answer.more && !self.listed_once {
-            self.listed_once = true;
+        if !answer.more {
             self.release_unlisted();
         }
     }
@@ -96,26 +99,32 @@ impl Ledger {
     }
 
     fn merge(&mut self, commitments: Vec<Commitment>, listing: u64, now: Now) {
-        let mut disputed = HashSet::new();
+        let ambiguous = listed_differently(&commitments);
+        let mut contradictions: BTreeMap<BatchId, String> = BTreeMap::new();
         for commitment in commitments {
             let batch_id = commitment.batch_id;
-            match self.entry_mut(batch_id) {
-                Some(entry) => {
-                    entry.last_seen = listing;
-                    entry.listed = true;
-                    if difference(&entry.commitment, &commitment).is_empty() {
-                        if disputed.contains(&batch_id) || entry.disputed.is_none() {
-                            continue;
-                        }
-                        entry.disputed = None;
-                        self.renew_report(batch_id, now);
-                    } else {
-                        disputed.insert(batch_id);
-                        self.differs(batch_id, commitment, listing, now);
-                    }
+            let Some(entry) = self.entry_mut(batch_id) else {
+                self.insert(commitment, listing, now);
+                continue;
+            };
+            entry.last_seen = listing;
+            entry.listed = true;
+            let difference = difference(&entry.commitment, &commitment);
+            if ambiguous.contains(&batch_id) {
+                // The same reason whatever the order: the least of all.
+                let least = contradictions.get(&batch_id).is_none_or(|least| difference < *least);
+                if !difference.is_empty() && least {
+                    contradictions.insert(batch_id, difference);
                 }
-                None => self.insert(commitment, listing, now),
+            } else if !difference.is_empty() {
+                self.differs(batch_id, commitment, &difference, listing, now);
+            } else if entry.disputed.take().is_some() {
+                self.renew_report(batch_id, now);
             }
+        }
+        for (batch_id, difference) in contradictions {
+            let reason = format!("the source lists this batch twice, with different contents: {difference}");
+            self.dispute(batch_id, reason);
         }
     }
 
@@ -172,7 +181,7 @@ impl Ledger {
     }
 
     /// The source lists a known id with another content.
-    fn differs(&mut self, batch_id: BatchId, listed: Commitment, listing: u64, now: Now) {
+    fn differs(&mut self, batch_id: BatchId, listed: Commitment, difference: &str, listing: u64, now: Now) {
         let Some(entry) = self.entry_mut(batch_id) else {
             return;
         };
@@ -182,10 +191,20 @@ impl Ledger {
             self.insert(listed, listing, now);
             return;
         }
-        let reason = format!(
-            "the source lists this batch with another content than before: {}",
-            difference(&entry.commitment, &listed)
-        );
+        let reason = match entry.place {
+            Place::Reported { .. } | Place::Closed { .. } => {
+                format!("the source lists anew, with another content, a batch that is anchored: {difference}")
+            }
+            _ => format!("the source lists this batch with another content than before: {difference}"),
+        };
+        self.dispute(batch_id, reason);
+    }
+
+    /// The source's list speaks against what is known of a commitment.
+    fn dispute(&mut self, batch_id: BatchId, reason: String) {
+        let Some(entry) = self.entry_mut(batch_id) else {
+            return;
+        };
         if entry.disputed.as_ref() != Some(&reason) {
             tracing::warn!(batch = %batch_id, reason, "a commitment changed at the source");
             entry.disputed = Some(reason);
@@ -203,7 +222,7 @@ impl Ledger {
             })
             .collect();
         metrics::gauge!("set_pipeline_malformed").set(malformed.len() as f64);
-        for entry in malformed {
+        for entry in malformed.into_iter().take(MALFORMED_KEPT) {
             if let Some(batch_id) = entry.batch_id.as_deref().and_then(|id| id.parse().ok()) {
                 self.keep_malformed(batch_id, entry.stream, entry.reason, now);
             }
@@ -313,6 +332,16 @@ impl Ledger {
             }
         }
     }
+}
+
+/// Ids that one list shows with different contents.
+fn listed_differently(commitments: &[Commitment]) -> HashSet<BatchId> {
+    let mut first = HashMap::with_capacity(commitments.len());
+    let again = commitments.iter().filter(|commitment| {
+        let shown = first.entry(commitment.batch_id).or_insert(*commitment);
+        !difference(shown, commitment).is_empty()
+    });
+    again.map(|commitment| commitment.batch_id).collect()
 }
 
 /// Names the fields in which two listings of a batch differ; empty where they are the same. When it was

@@ -91,7 +91,6 @@ pub(crate) struct Ledger {
     read_on_after: Option<StreamId>,
     /// Reports that got through since the last poll began.
     reported_since_poll: usize,
-    listed_once: bool,
 
     // the chain
     heads: Queue<StreamId>,
@@ -172,7 +171,6 @@ impl Ledger {
             reading_on: BTreeSet::new(),
             read_on_after: None,
             reported_since_poll: 0,
-            listed_once: false,
             heads: Queue::default(),
             lookups: Queue::default(),
             recovered: start.recovered.into_iter().collect(),

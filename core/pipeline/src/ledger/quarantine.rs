@@ -1,6 +1,9 @@
 //! Keeping what is quarantined over restarts.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use set_index::{QuarantineCause, QuarantineEntry, ReportConflict};
 use set_types::{BatchId, StreamId};
@@ -8,6 +11,7 @@ use set_types::{BatchId, StreamId};
 use super::{
     Ledger,
     entry::{Place, Standing},
+    listing::MALFORMED_KEPT,
     work::{Failure, Record},
 };
 use crate::{clock::Now, status::AlarmKind};
@@ -133,13 +137,18 @@ impl Ledger {
         stood.unwrap_or_default().clamp(first, REFUSAL_PAUSE_MAX.max(first))
     }
 
-    /// Keeps an entry of the list that cannot be read.
+    /// Keeps an entry of the list that cannot be read, while there are not too many of them: nothing else
+    /// bounds what a source sends while its list is never complete.
     pub(super) fn keep_malformed(&mut self, batch_id: BatchId, stream: Option<StreamId>, reason: String, now: Now) {
         let known = self
             .kept
             .get(&batch_id)
             .is_some_and(|kept| kept.cause == QuarantineCause::Malformed && kept.reason == reason);
         if known || self.places.contains_key(&batch_id) {
+            return;
+        }
+        let unreadable = self.kept.values().filter(|kept| kept.commitment.is_none()).count();
+        if unreadable >= MALFORMED_KEPT && !self.kept.contains_key(&batch_id) {
             return;
         }
         metrics::counter!("set_pipeline_quarantined_total", "cause" => QuarantineCause::Malformed.label()).increment(1);
@@ -163,9 +172,9 @@ impl Ledger {
         }
     }
 
-    /// Forgets what was quarantined before this run and is not listed any more.
+    /// Forgets what was quarantined, before this run too, and is not in a list that shows everything.
     pub(super) fn release_unlisted(&mut self) {
-        let malformed: Vec<BatchId> = self
+        let malformed: HashSet<BatchId> = self
             .malformed
             .iter()
             .filter_map(|entry| entry.batch_id.as_deref()?.parse().ok())

@@ -142,6 +142,9 @@ impl Ledger {
                 }
                 (settled_stage(on_chain.settled), self.report_reason(on_chain))
             }
+            Place::Reported { .. } | Place::Closed { .. } if entry.disputed.is_some() => {
+                (Stage::Quarantined, entry.disputed.clone())
+            }
             Place::Reported { .. } => (Stage::Reported, None),
             Place::Closed { reason, .. } => (Stage::Included, Some(reason.clone())),
         }

@@ -29,6 +29,8 @@ impl World {
                 let mut commitments = self.listed();
                 let more = commitments.len() >= self.window;
                 commitments.truncate(self.window);
+                let place = if self.strays_first { 0 } else { commitments.len() };
+                commitments.splice(place..place, self.strays.iter().cloned());
                 Event::Polled {
                     listing: *listing,
                     answer: Ok(PollResponse {

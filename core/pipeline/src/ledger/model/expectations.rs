@@ -12,6 +12,7 @@ impl World {
     pub(in crate::ledger) fn observe(&mut self, work: &Work) {
         match work {
             Work::Poll { .. } => self.polls += 1,
+            Work::Record(_) => self.records += 1,
             Work::Judge { .. } => self.judgements += 1,
             Work::Prove { commitment, proven } => assert_eq!(
                 *proven,

@@ -78,11 +78,16 @@ pub(super) struct World {
     pub(super) report_answer: Option<ReportStatus>,
     /// Entries of the list that cannot be read.
     pub(super) malformed: Vec<Malformed>,
+    /// What it lists besides, before or behind everything else.
+    pub(super) strays: Vec<Commitment>,
+    pub(super) strays_first: bool,
     pub(super) submissions: usize,
     pub(super) polls: usize,
     pub(super) judgements: usize,
     /// What is written down as quarantined.
     pub(super) kept: HashMap<BatchId, QuarantineEntry>,
+    /// How often something was written down.
+    pub(super) records: usize,
     /// Whether nothing can be written down.
     pub(super) records_fail: bool,
     /// Whether the source answers no poll.
@@ -148,10 +153,13 @@ impl World {
             verdict: Verdict::Allow,
             report_answer: None,
             malformed: Vec::new(),
+            strays: Vec::new(),
+            strays_first: false,
             submissions: 0,
             polls: 0,
             judgements: 0,
             kept: HashMap::new(),
+            records: 0,
             records_fail: false,
             polls_fail: false,
             reports: 0,

@@ -121,6 +121,12 @@ impl World {
         }
     }
 
+    /// A commitment, as the source made it.
+    pub(in crate::ledger) fn commitment(&self, batch: BatchId) -> Commitment {
+        let mut made = self.made.values().flatten().map(|(commitment, _)| commitment);
+        made.find(|commitment| commitment.batch_id == batch).unwrap().clone()
+    }
+
     /// Puts right what was wrong with a commitment.
     pub(in crate::ledger) fn mend(&mut self, batch: BatchId, change: impl FnOnce(&mut Commitment)) {
         self.rewrite(batch, change);

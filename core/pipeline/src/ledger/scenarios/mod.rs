@@ -1,9 +1,11 @@
 //! What the ledger does in one situation each, and what it says of it.
 
+mod listing;
+
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use set_types::{BatchId, Malformed, PendingCursor, ReportStatus, Stage, Verdict};
+use set_types::{BatchId, PendingCursor, ReportStatus, Stage, Verdict};
 
 use super::model::{Defect, World, stream_id};
 use crate::status::{AlarmKind, HoldKind, PendingFilter};
@@ -89,48 +91,6 @@ fn other_content_under_the_same_id_on_chain_is_an_alarm_and_stops_the_stream() {
 }
 
 #[test]
-fn a_commitment_that_changes_at_the_source_is_held_until_it_changes_back() {
-    let mut world = world(&[(0, None), (0, None)]);
-    world.verdict = Verdict::Hold {
-        until: None,
-        reason: "not yet".into(),
-    };
-    rounds(&mut world, 2);
-    let first = world.made(0)[0];
-    assert_eq!(stage(&world, first), Some(Stage::Held));
-    assert!(reason(&world, first).contains("not yet"));
-    let honest = B256::repeat_byte(0x11);
-    let mut before = honest;
-    world.rewrite(first, |commitment| {
-        before = std::mem::replace(&mut commitment.events_root, honest)
-    });
-    rounds(&mut world, 2);
-    assert_eq!(stage(&world, first), Some(Stage::Quarantined));
-    assert!(
-        reason(&world, first).contains("`events_root` was"),
-        "{}",
-        reason(&world, first)
-    );
-    world.verdict = Verdict::Allow;
-    rounds(&mut world, 2);
-    assert_eq!(world.submissions, 0);
-    world.rewrite(first, |commitment| commitment.events_root = before);
-    world.calm();
-    world.check();
-}
-
-#[test]
-fn a_malformed_commitment_that_is_mended_goes() {
-    let mut world = world(&[(0, Some(Defect::Shape)), (0, None)]);
-    rounds(&mut world, 2);
-    let first = world.made(0)[0];
-    assert_eq!(stage(&world, first), Some(Stage::Quarantined));
-    world.mend(first, |commitment| commitment.event_count -= 1);
-    world.calm();
-    world.check();
-}
-
-#[test]
 fn a_commitment_that_is_being_proven_survives_a_new_reading_of_its_head() {
     let mut world = world(&[(0, None)]);
     rounds(&mut world, 6);
@@ -155,21 +115,6 @@ fn a_commitment_that_is_being_proven_survives_a_new_reading_of_its_head() {
     rounds(&mut world, 8);
     assert_eq!(stage(&world, stray), Some(Stage::Quarantined));
     assert!(world.is_recorded(next), "{:?}", reason(&world, next));
-}
-
-#[test]
-fn entries_that_cannot_be_read_are_shown_and_hide_nobody() {
-    let mut world = world(&[(0, None)]);
-    world.malformed = vec![Malformed {
-        batch_id: Some("no id".into()),
-        stream: Some(stream_id(1)),
-        reason: "`sequence_end` is a text".into(),
-    }];
-    rounds(&mut world, 6);
-    let status = world.ledger.status();
-    assert_eq!(status.malformed.len(), 1);
-    assert!(status.malformed[0].reason.contains("sequence_end"));
-    assert_eq!(stage(&world, world.made(0)[0]), Some(Stage::Reported));
 }
 
 #[test]
@@ -262,18 +207,6 @@ fn a_paused_contract_is_tried_again_ever_more_rarely_with_one_commitment() {
 }
 
 #[test]
-fn a_stale_list_costs_no_report_and_no_transaction() {
-    let mut world = world(&[(0, None), (1, None)]);
-    world.set_stale(true);
-    rounds(&mut world, 10);
-    assert_eq!((world.reports, world.submissions), (2, 1));
-    let polls = world.polls;
-    rounds(&mut world, 60);
-    assert_eq!((world.reports, world.submissions), (2, 1));
-    assert_eq!(world.polls - polls, 60, "one poll a second, as configured");
-}
-
-#[test]
 fn a_report_that_the_source_contradicts_is_never_repeated() {
     let mut world = world(&[(0, None)]);
     world.report_answer = Some(ReportStatus::Conflict {
@@ -351,27 +284,6 @@ fn a_hold_is_judged_anew_when_more_waits() {
     world.make(0, 2, None);
     world.calm();
     world.check();
-}
-
-#[test]
-fn a_full_window_of_what_is_stuck_does_not_hide_a_known_stream() {
-    // The window shows eight.
-    let mut world = world(&[(1, None)]);
-    rounds(&mut world, 1);
-    for _ in 0..8 {
-        world.make(0, 1, None);
-    }
-    let first = world.made(0)[0];
-    world.rewrite(first, |commitment| commitment.prev_state_root = B256::repeat_byte(1));
-    rounds(&mut world, 8);
-    for _ in 0..3 {
-        world.make(1, 1, None);
-    }
-    rounds(&mut world, 30);
-    for batch in world.made(1) {
-        assert!(world.is_recorded(batch), "{:?}", stage(&world, batch));
-    }
-    assert!(world.ledger.status().source.window_full);
 }
 
 #[test]
