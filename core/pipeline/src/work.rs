@@ -7,8 +7,8 @@ use set_host::{CallError, CallErrorKind, PolicyChain, SourceClient, SubmitterCli
 use set_index::{Durable, Index};
 use set_txmgr::{Call, TxConfig, TxMgr};
 use set_types::{
-    CandidateCall, Commitment, EvaluateRequest, FeeContext, HeadsRequest, LookupRequest, PlanRequest, PolicyContext,
-    PollRequest, PollStreamRequest, ReportRequest, StreamHead, Timestamp,
+    CandidateCall, Commitment, EvaluateRequest, HeadsRequest, LookupRequest, PlanRequest, PolicyContext, PollRequest,
+    PollStreamRequest, ReportRequest, StreamHead, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -149,13 +149,9 @@ impl Workshop {
     }
 
     fn policy_context(&self) -> PolicyContext {
-        let view = self.heads.borrow().clone();
         PolicyContext {
             now: Timestamp::now(),
-            fees: view.latest.map(|head| FeeContext {
-                base_fee: head.next_base_fee,
-                tip: head.suggested_tip.max(self.tx_config.min_tip.0),
-            }),
+            fees: self.tx_config.fee_context(&self.heads.borrow()),
         }
     }
 

@@ -181,6 +181,24 @@ mod tests {
 
     use super::*;
 
+    fn head() -> Head {
+        Head {
+            block: BlockRef {
+                number: 1,
+                hash: Default::default(),
+                timestamp: 0,
+            },
+            parent_hash: Default::default(),
+            gas_limit: 10_000_000,
+            gas_used: 0,
+            base_fee: 1,
+            next_base_fee: 1,
+            suggested_tip: 1,
+            da_footprint: None,
+            da_footprint_scalar: None,
+        }
+    }
+
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(TxConfig::default().validate(), []);
@@ -228,31 +246,35 @@ mod tests {
         let config = TxConfig::default();
         let mut view = ChainView::unknown();
         assert_eq!(config.call_limits(&view).gas, 15_000_000);
-        let head = Head {
-            block: BlockRef {
-                number: 1,
-                hash: Default::default(),
-                timestamp: 0,
-            },
-            parent_hash: Default::default(),
-            gas_limit: 10_000_000,
-            gas_used: 0,
-            base_fee: 1,
-            next_base_fee: 1,
-            suggested_tip: 1,
-            da_footprint: None,
-            da_footprint_scalar: None,
-        };
-        view.latest = Some(head);
+        view.latest = Some(head());
         let limits = config.call_limits(&view);
         assert_eq!((limits.gas, limits.da_footprint), (9_000_000, None));
         view.latest = Some(Head {
             gas_limit: 30_000_000,
             da_footprint_scalar: Some(400),
-            ..head
+            ..head()
         });
         let limits = config.call_limits(&view);
         assert_eq!((limits.gas, limits.da_footprint), (15_000_000, Some(27_000_000)));
         assert_eq!(limits.da_footprint_scalar, Some(400));
+    }
+
+    #[test]
+    fn fees_for_policies_are_those_of_the_next_transaction() {
+        let config = TxConfig {
+            min_tip: Wei(5),
+            ..TxConfig::default()
+        };
+        let mut view = ChainView::unknown();
+        assert_eq!(config.fee_context(&view), None);
+        for (suggested_tip, tip) in [(1, 5), (9, 9)] {
+            view.latest = Some(Head {
+                base_fee: 70,
+                next_base_fee: 80,
+                suggested_tip,
+                ..head()
+            });
+            assert_eq!(config.fee_context(&view), Some(FeeContext { base_fee: 80, tip }));
+        }
     }
 }
