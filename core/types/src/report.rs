@@ -17,8 +17,10 @@ pub struct AnchorReceipt {
     pub tx_hash: B256,
     /// The L2 block of that transaction.
     pub block_number: u64,
-    /// The commitment's share of the transaction's gas; 0 where it is not known (another run sent it).
-    pub gas_used: u64,
+    /// The commitment's share of the gas that the transaction used; left out where it is not known, because
+    /// another run or another account sent it. It is never 0 in place of that: a source would keep the 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas_used: Option<u64>,
 }
 
 /// `report`: tell the source about anchored commitments.
@@ -72,4 +74,32 @@ pub enum ReportStatus {
         /// What went wrong.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn gas_that_is_not_known_is_left_out() {
+        let known = AnchorReceipt {
+            batch_id: BatchId::default(),
+            chain_id: 1,
+            tx_hash: B256::ZERO,
+            block_number: 7,
+            gas_used: Some(46_000),
+        };
+        let unknown = AnchorReceipt {
+            gas_used: None,
+            ..known
+        };
+        let text = serde_json::to_value(known).unwrap();
+        assert_eq!(text["gas_used"], json!(46_000));
+        assert_eq!(serde_json::from_value::<AnchorReceipt>(text).unwrap(), known);
+        let text = serde_json::to_value(unknown).unwrap();
+        assert_eq!(text.get("gas_used"), None);
+        assert_eq!(serde_json::from_value::<AnchorReceipt>(text).unwrap(), unknown);
+    }
 }

@@ -84,7 +84,7 @@ impl Reports {
             chain_tx_hash: receipt.tx_hash,
             chain_id: receipt.chain_id,
             block_number: receipt.block_number,
-            gas_used: Some(receipt.gas_used).filter(|gas| *gas > 0),
+            gas_used: receipt.gas_used,
         };
         let path = ["v1", "commitments", &uuid, "anchored"];
         let failure = match client.post(Route::Anchored, &path, &body, deadline, status).await {

@@ -300,7 +300,7 @@ impl Ledger {
         let anchor = Anchor {
             tx_hash: anchored.tx_hash,
             block: anchored.block,
-            gas_used: 0,
+            gas_used: None,
             call: None,
         };
         self.place_on_chain(batch_id, Some(anchor), settled, now);

@@ -161,8 +161,8 @@ pub(super) enum ReportStep {
 pub(super) struct Anchor {
     pub(super) tx_hash: B256,
     pub(super) block: BlockRef,
-    /// Its share of the transaction's gas; 0 where this run did not send it.
-    pub(super) gas_used: u64,
+    /// Its share of the transaction's gas; `None` where this run did not send it.
+    pub(super) gas_used: Option<u64>,
     /// The call of this run that committed it.
     pub(super) call: Option<CallKey>,
 }

@@ -75,7 +75,7 @@ impl Ledger {
         let anchor = Anchor {
             tx_hash: included.hash,
             block: included.block,
-            gas_used: included.gas_used / committed.max(1),
+            gas_used: Some(included.gas_used / committed.max(1)),
             call: Some(key),
         };
         let settled = call.settled;

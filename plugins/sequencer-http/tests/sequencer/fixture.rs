@@ -40,7 +40,7 @@ pub(crate) fn receipt(batch_id: BatchId, transaction: u8) -> AnchorReceipt {
         chain_id: 84_532_001,
         tx_hash: B256::repeat_byte(transaction),
         block_number: 7,
-        gas_used: 46_000,
+        gas_used: Some(46_000),
     }
 }
 

@@ -60,7 +60,7 @@ async fn every_case_of_the_table() {
 async fn gas_that_nobody_knows_is_not_reported_as_none() {
     let (sequencer, plugin) = simple().await;
     let unknown = AnchorReceipt {
-        gas_used: 0,
+        gas_used: None,
         ..receipt(sequencer.commit(sequencer.streams()[0], 1).batch_id, 1)
     };
     let receipts = vec![unknown];

@@ -52,6 +52,7 @@ impl World {
             Work::Report { receipts } => {
                 assert!(receipts.len() <= self.config.report_batch);
                 self.reports += receipts.len();
+                self.gas.extend(receipts.iter().map(|receipt| receipt.gas_used));
                 for receipt in receipts {
                     let (_, tx, at) = self
                         .registry

@@ -93,6 +93,8 @@ pub(super) struct World {
     /// Whether the source answers no poll.
     polls_fail: bool,
     pub(super) reports: usize,
+    /// The gas of the receipts, in their order.
+    pub(super) gas: Vec<Option<u64>>,
 }
 
 impl World {
@@ -163,6 +165,7 @@ impl World {
             records_fail: false,
             polls_fail: false,
             reports: 0,
+            gas: Vec::new(),
         }
     }
 

@@ -72,6 +72,23 @@ fn nothing_is_reported_before_its_tag() {
 }
 
 #[test]
+fn a_receipt_says_what_gas_was_used_where_this_run_sent_the_transaction() {
+    // A transaction of the model uses 1,000 gas.
+    let mut world = world(&[(0, None), (0, None)]);
+    rounds(&mut world, 6);
+    assert_eq!(world.gas, [Some(500), Some(500)]);
+    world.make(0, 2, None);
+    world.race(0);
+    world.mine(0);
+    rounds(&mut world, 6);
+    assert_eq!(
+        world.gas,
+        [Some(500), Some(500), None],
+        "somebody else committed the third"
+    );
+}
+
+#[test]
 fn other_content_under_the_same_id_on_chain_is_an_alarm_and_stops_the_stream() {
     let mut world = world(&[(0, None), (0, None), (1, None)]);
     world.squat(0);
