@@ -22,8 +22,9 @@ use set_types::Log;
 type Block = <Optimism as Network>::BlockResponse;
 type Receipt = <Optimism as Network>::ReceiptResponse;
 
-/// Receipts asked for at once. Nonces are asked in their order, so the rest has its turn once these
-/// are in a block; responses stay far below the size that nodes allow.
+/// Receipts asked for at once, so that responses stay far below the size that nodes allow. Nonces are
+/// asked in their order, and the rest has its turn once these are in a block. Only the first may have
+/// more versions: left out, it would never be seen included, and nothing behind it either.
 const MAX_RECEIPTS: usize = 50;
 /// Blocks asked for at once when a reorg is measured.
 const MAX_BLOCKS: usize = 50;
@@ -52,7 +53,7 @@ pub(crate) struct Answer {
     pub(crate) open: Vec<(u64, Sighting)>,
     /// Nonces whose block is no longer canonical.
     pub(crate) reorged: Vec<u64>,
-    /// Whether `tag` is canonical, so that what lies below it is settled.
+    /// Whether `tag` and what is not `reorged` below it are canonical, so that the latter is settled.
     pub(crate) tag_holds: bool,
 }
 
@@ -82,8 +83,9 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     let head = question.head;
     let mut hashes = 0;
     question.open.retain(|(_, versions)| {
+        let first = hashes == 0;
         hashes += versions.len();
-        hashes <= MAX_RECEIPTS
+        first || hashes <= MAX_RECEIPTS
     });
     // Blocks above the head belong to a node that is ahead of this one; their turn comes.
     let newest = question.included.iter().map(|(_, block)| *block);
@@ -98,14 +100,16 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     let balance = batch.add_call::<_, U256>("eth_getBalance", &(question.account, at))?;
     let newest_now = newest.map(|block| add_block(&mut batch, block.number)).transpose()?;
     let tag_now = question.tag.map(|tag| add_block(&mut batch, tag.number)).transpose()?;
-    let mut receipts = Vec::new();
-    for (nonce, versions) in &question.open {
-        for hash in versions {
-            let receipt = batch.add_call::<_, Option<Receipt>>("eth_getTransactionReceipt", &(hash,))?;
-            receipts.push((*nonce, receipt));
-        }
-    }
+    let hashes: Vec<_> = question.open.iter().flat_map(by_nonce).collect();
+    let (at_once, later) = hashes.split_at(hashes.len().min(MAX_RECEIPTS));
+    let mut receipts = Vec::with_capacity(hashes.len());
+    add_receipts(&mut batch, at_once, &mut receipts)?;
     batch.send().await?;
+    for hashes in later.chunks(MAX_RECEIPTS) {
+        let mut batch = BatchRequest::new(client);
+        add_receipts(&mut batch, hashes, &mut receipts)?;
+        batch.send().await?;
+    }
 
     let account_nonce = account_nonce.await?.to();
     let balance = balance.await?;
@@ -142,7 +146,18 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     wanted.retain(|number| !blocks.contains_key(number) && *number <= head.number);
     fetch_blocks(provider, wanted, &mut blocks).await?;
 
-    let is_gone = |block: &BlockRef| matches!(blocks.get(&block.number), Some(Some(now)) if now.hash != block.hash);
+    let now = |block: &BlockRef| blocks.get(&block.number).copied().flatten();
+    let is_gone = |block: &BlockRef| now(block).is_some_and(|now| now.hash != block.hash);
+    let holds = |block: &BlockRef| now(block).is_some_and(|now| now.hash == block.hash);
+    // A canonical block's ancestors are canonical too. Where the node does not show the newest, what
+    // is settled cannot be told from what a reorg took away, and a settlement that was told stays told.
+    let rest_holds = newest.is_none_or(|newest| holds(&newest));
+    let below_tag = |block: &&(u64, BlockRef)| question.tag.is_some_and(|tag| block.1.number <= tag.number);
+    let all_known = question
+        .included
+        .iter()
+        .filter(below_tag)
+        .all(|(_, block)| rest_holds || holds(block) || is_gone(block));
     Ok(Answer {
         head,
         account_nonce,
@@ -157,7 +172,7 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
             .filter(|(_, block)| is_gone(block))
             .map(|(nonce, _)| *nonce)
             .collect(),
-        tag_holds,
+        tag_holds: tag_holds && all_known,
     })
 }
 
@@ -238,6 +253,22 @@ async fn fetch_blocks(
     Ok(())
 }
 
+/// Every version of a nonce, with the nonce.
+fn by_nonce((nonce, versions): &(u64, Vec<B256>)) -> impl Iterator<Item = (u64, B256)> + '_ {
+    versions.iter().map(|hash| (*nonce, *hash))
+}
+
+fn add_receipts(
+    batch: &mut BatchRequest<'_>,
+    hashes: &[(u64, B256)],
+    receipts: &mut Vec<(u64, Waiter<Option<Receipt>>)>,
+) -> Result<(), TransportError> {
+    for (nonce, hash) in hashes {
+        receipts.push((*nonce, batch.add_call("eth_getTransactionReceipt", &(hash,))?));
+    }
+    Ok(())
+}
+
 fn add_block(batch: &mut BatchRequest<'_>, number: u64) -> Result<Waiter<Option<Block>>, TransportError> {
     batch.add_call("eth_getBlockByNumber", &(BlockNumberOrTag::Number(number), false))
 }
@@ -247,5 +278,91 @@ fn reference(block: &Block) -> BlockRef {
         number: block.header.number,
         hash: block.header.hash,
         timestamp: block.header.timestamp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use alloy::rpc::types::TransactionRequest;
+    use set_chain::EndpointConfig;
+    use set_testkit::{Action, Anvil, RpcProxy, Rule};
+
+    use super::*;
+
+    /// A chain with one transaction in its first block, and one empty block on top.
+    async fn chain() -> (Anvil, B256, BlockRef, BlockRef) {
+        let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+        let provider = anvil.provider();
+        let sender = Anvil::account(1).address();
+        let request = TransactionRequest::default().from(sender).to(sender);
+        let sent = provider.send_transaction(request.into()).await.unwrap();
+        let hash = *sent.tx_hash();
+        anvil.mine(2).await.unwrap();
+        let [first, head] = [1, 2].map(|number| provider.get_block_by_number(BlockNumberOrTag::Number(number)));
+        let (first, head) = (first.await.unwrap().unwrap(), head.await.unwrap().unwrap());
+        (anvil, hash, reference(&first), reference(&head))
+    }
+
+    fn question(head: BlockRef) -> Question {
+        Question {
+            account: Anvil::account(1).address(),
+            head,
+            open: Vec::new(),
+            included: Vec::new(),
+            tag: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_nonce_with_more_versions_than_fit_at_once_is_seen_included() {
+        let (anvil, hash, first, head) = chain().await;
+        let unknown = (1..=3 * MAX_RECEIPTS as u64).map(|number| B256::from(U256::from(number)));
+        let asked = Question {
+            open: vec![(0, unknown.chain([hash]).collect()), (1, vec![B256::ZERO])],
+            ..question(head)
+        };
+        let answer = ask(anvil.provider(), asked).await.unwrap();
+        assert_eq!(answer.account_nonce, 1);
+        match answer.open.as_slice() {
+            [(0, Sighting::Included(inclusion))] => assert_eq!((inclusion.hash, inclusion.block), (hash, first)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_settled_while_the_node_hides_the_newest_block() {
+        let (anvil, _, first, head) = chain().await;
+        let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+        let provider = set_chain::connect(&EndpointConfig {
+            rpc_url: proxy.url(),
+            timeout: Duration::from_secs(5),
+            poll_interval: Duration::from_millis(50),
+        })
+        .unwrap();
+        // A block that a reorg has replaced, below one that the node does not show.
+        let gone = BlockRef {
+            hash: B256::repeat_byte(1),
+            ..first
+        };
+        let asked = Question {
+            included: vec![(0, gone), (1, head)],
+            tag: Some(first),
+            ..question(head)
+        };
+        let hide = Action::Ask(Arc::new(|params| {
+            if params[0] == "0x2" {
+                params[0] = "0xffffff".into();
+            }
+        }));
+        proxy.inject(Rule::on(["eth_getBlockByNumber"], hide));
+        assert!(!ask(&provider, asked.clone()).await.unwrap().tag_holds);
+        proxy.heal();
+        let fine = Question {
+            included: vec![(0, first), (1, head)],
+            ..asked
+        };
+        assert!(ask(&provider, fine).await.unwrap().tag_holds);
     }
 }
