@@ -19,9 +19,10 @@ impl Plugins for Host {
         let source = self
             .source()
             .ok_or_else(|| SourceError::Unavailable("no source is configured".to_owned()))?;
-        source.inclusion_proof(&request).await.map_err(|error| {
-            tracing::warn!(%error, batch_id = %request.batch_id, "the source gave no proof");
-            match error.kind {
+        source
+            .inclusion_proof(&request)
+            .await
+            .map_err(|error| match error.kind {
                 CallErrorKind::Timeout(_) => SourceError::Timeout,
                 CallErrorKind::Refused {
                     message,
@@ -31,10 +32,12 @@ impl Plugins for Host {
                     message,
                     retryable: true,
                 } => SourceError::Unavailable(message),
-                // The rest is about the plugin, and for the log.
-                _ => SourceError::Unavailable("its plugin is busy or not running; see set_listPlugins".to_owned()),
-            }
-        })
+                // What is wrong with the plugin is for the log.
+                _ => {
+                    tracing::warn!(%error, batch_id = %request.batch_id, "the source gave no proof");
+                    SourceError::Unavailable("its plugin is busy or not running; see set_listPlugins".to_owned())
+                }
+            })
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`RpcServer`] answers over HTTP and WebSocket on one port; it only reads. [`HealthServer`] has a
 //! listener of its own. Neither knows the pipeline or the transaction manager: they reach them through
-//! the traits [`Pending`], [`StatusReport`], [`Plugins`] and [`Registry`], which the program implements.
+//! the traits [`Pending`] and [`StatusReport`], which the program implements. [`Plugins`] and [`Registry`]
+//! are the host's and the registry reader's.
 //!
 //! # Errors on the wire
 //! JSON-RPC's own codes, and from -39001 on those of this namespace. `data` is for programs:

@@ -1,18 +1,14 @@
 //! Where crates meet that do not know each other: the index asks the submitter, the server asks the
-//! pipeline and the host.
-
-use std::sync::Arc;
+//! pipeline and the transaction manager.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use set_host::{CallErrorKind, Host, PluginReport, PluginState, SourceClient, SubmitterClient};
+use set_host::SubmitterClient;
 use set_index::LogDecoder;
 use set_pipeline::{PendingFilter, PipelineView};
-use set_rpc::{Pending, PendingQuery, Plugins, SourceError, StatusReport, answer::PluginAnswer};
+use set_rpc::{Pending, PendingQuery, StatusReport};
 use set_txmgr::TxMgr;
-use set_types::{
-    BatchId, DecodeRequest, DecodeResponse, InclusionProof, InclusionProofRequest, LogFilter, PendingCommitment,
-};
+use set_types::{BatchId, DecodeRequest, DecodeResponse, LogFilter, PendingCommitment};
 
 use crate::config::Config;
 
@@ -26,51 +22,6 @@ impl LogDecoder for SubmitterLogs {
 
     async fn decode(&self, request: DecodeRequest) -> Result<DecodeResponse, String> {
         self.0.decode(&request).await.map_err(|error| error.to_string())
-    }
-}
-
-/// The plugins, as the server shows them.
-pub(crate) struct HostPlugins {
-    pub(crate) host: Arc<Host>,
-    pub(crate) source: SourceClient,
-}
-
-#[async_trait]
-impl Plugins for HostPlugins {
-    fn list(&self) -> Vec<PluginAnswer> {
-        self.host.plugins().into_iter().map(public).collect()
-    }
-
-    async fn inclusion_proof(&self, request: InclusionProofRequest) -> Result<InclusionProof, SourceError> {
-        let proof = self.source.inclusion_proof(&request).await;
-        proof.map_err(|error| match &error.kind {
-            CallErrorKind::Timeout { .. } => SourceError::Timeout,
-            CallErrorKind::Refused {
-                message,
-                retryable: false,
-            } => SourceError::Refused(message.clone()),
-            _ => SourceError::Unavailable(error.to_string()),
-        })
-    }
-}
-
-/// Leaves out what only an operator may see: configuration, paths, errors with addresses in them.
-fn public(report: PluginReport) -> PluginAnswer {
-    PluginAnswer {
-        id: report.id,
-        kind: report.kind.to_string(),
-        name: report.name,
-        version: report.version,
-        description: report.description,
-        builtin: report.origin.starts_with("builtin "),
-        sha256: report.sha256,
-        state: report.state.to_string(),
-        serving: matches!(report.state, PluginState::Started | PluginState::Degraded),
-        generation: report.generation,
-        required: report.required,
-        calls: report.calls,
-        failures: report.failures,
-        in_flight: report.in_flight as u64,
     }
 }
 

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::Config,
-    ports::{HostPlugins, PipelinePending, Status, SubmitterLogs},
+    ports::{PipelinePending, Status, SubmitterLogs},
     services::CoreServices,
 };
 
@@ -134,7 +134,7 @@ impl Sidecar {
 
         let (txmgr, events) = send(config, provider.clone(), heads.clone(), data_dir).await?;
         let parts = set_pipeline::Parts {
-            source: source.clone(),
+            source,
             policies: host.policies(),
             submitter,
             txmgr: txmgr.clone(),
@@ -147,10 +147,6 @@ impl Sidecar {
         };
         let pipeline = Pipeline::start(config.commitment.clone(), parts).await?;
 
-        let plugins = Arc::new(HostPlugins {
-            host: Arc::clone(&host),
-            source,
-        });
         let status = Arc::new(Status {
             pipeline: pipeline.view(),
             txmgr: txmgr.clone(),
@@ -164,13 +160,13 @@ impl Sidecar {
             registry: Arc::new(RegistryReader::new(provider, config.chain.registry)),
             pending: Arc::new(PipelinePending(pipeline.view())),
             status: status.clone(),
-            plugins: plugins.clone(),
+            plugins: host.clone(),
         };
         let rpc = RpcServer::start(&config.rpc, parts).await?;
         let health = HealthParts {
             heads,
             index,
-            plugins,
+            plugins: host.clone(),
             status,
             metrics,
         };
