@@ -17,8 +17,8 @@
 //! ```
 //!
 //! Every verdict follows from the request and the configuration alone: the plugin keeps nothing, reads
-//! no clock, and asks nobody. To change its mind at run time, for instance with `pause = true`, change
-//! the configuration and reload the plugin. [`Config`] documents every key.
+//! no clock, and asks nobody. To change its mind, for instance with `pause = true`, change the
+//! configuration and restart the program. [`Config`] documents every key.
 
 mod access;
 mod commitments;

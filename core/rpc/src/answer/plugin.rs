@@ -24,7 +24,7 @@ pub struct PluginAnswer {
     pub state: String,
     /// Whether it answers calls.
     pub serving: bool,
-    /// Counts reloads.
+    /// Counts its instances, replacements included; 0 where there was none.
     pub generation: u64,
     /// Whether the program refuses to run without it.
     pub required: bool,
