@@ -47,7 +47,7 @@ impl Default for CommitmentRules {
 
 impl CommitmentRules {
     /// Judges one commitment.
-    pub fn judge(&self, commitment: &Commitment, backlog: &StreamBacklog, context: &PolicyContext) -> Verdict {
+    pub(crate) fn judge(&self, commitment: &Commitment, backlog: &StreamBacklog, context: &PolicyContext) -> Verdict {
         let tenant = self.tenants.refusal("commitments.tenants", &commitment.tenant_id);
         let refusal = tenant.or_else(|| self.stores.refusal("commitments.stores", &commitment.store_id));
         if let Some(reason) = refusal {

@@ -20,7 +20,7 @@ impl Config {
     ///
     /// # Errors
     /// Every problem, each with its key, in one text.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let problems: Vec<String> = [
             self.commitments.tenants.problem("commitments.tenants"),
             self.commitments.stores.problem("commitments.stores"),

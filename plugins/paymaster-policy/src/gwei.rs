@@ -31,13 +31,8 @@ impl std::error::Error for GweiError {}
 
 impl Gwei {
     /// A price in wei per gas.
-    pub const fn from_wei(wei: u128) -> Self {
+    pub(crate) const fn from_wei(wei: u128) -> Self {
         Self(wei)
-    }
-
-    /// The price in wei per gas.
-    pub const fn to_wei(self) -> u128 {
-        self.0
     }
 }
 
@@ -107,7 +102,7 @@ mod tests {
     #[case("340282366920938463463374607431.768211455", u128::MAX)]
     fn prices_are_exact_and_print_as_read(#[case] text: &str, #[case] wei: u128) {
         let price: Gwei = text.parse().unwrap();
-        assert_eq!(price.to_wei(), wei);
+        assert_eq!(price, Gwei::from_wei(wei));
         assert_eq!(price.to_string(), text);
     }
 

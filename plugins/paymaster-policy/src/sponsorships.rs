@@ -61,14 +61,14 @@ impl OperationType {
     ];
 
     /// The type with the contract's number.
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
 }
 
 impl SponsorshipRules {
     /// Judges one sponsorship.
-    pub fn judge(&self, sponsorship: &Sponsorship) -> Verdict {
+    pub(crate) fn judge(&self, sponsorship: &Sponsorship) -> Verdict {
         if let Some(reason) = self.refusal(sponsorship) {
             return Verdict::Deny { reason };
         }

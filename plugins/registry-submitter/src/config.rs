@@ -48,7 +48,7 @@ impl Config {
     ///
     /// # Errors
     /// The first problem, with its key.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.registry.is_zero() {
             return Err("`registry` is the zero address: give the registry's".into());
         }
