@@ -217,14 +217,6 @@ impl Anvil {
         PrivateKeySigner::from_bytes(&DEVELOPMENT_KEYS[index]).expect("anvil's keys are valid")
     }
 
-    /// The private key of [`account`](Self::account), to hand to a program under test.
-    ///
-    /// # Panics
-    /// From index 5 on.
-    pub const fn account_key(index: usize) -> B256 {
-        DEVELOPMENT_KEYS[index]
-    }
-
     /// Any call; the ones below cover what tests need most.
     ///
     /// # Errors
