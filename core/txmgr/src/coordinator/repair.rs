@@ -9,7 +9,7 @@ use crate::{
     AlarmKind, TxEvent, Wei,
     classify::{Outcome, Rejection},
     fees::FeeTerms,
-    slot::{self, Progress, Slot},
+    slot::{self, Progress, Slot, Version},
 };
 
 /// Repairs that run at once.
@@ -59,7 +59,7 @@ impl Coordinator {
             return Some(Repair::Resend(hash));
         }
         let last = slot.versions.last()?;
-        if slot.bump || (slot.cancel && !last.is_filler(self.account)) {
+        if slot.bump {
             return Some(Repair::Replace);
         }
         if now < slot.waiting_since() + self.config.resubmission_timeout {
@@ -67,7 +67,7 @@ impl Coordinator {
         }
         // Behind a missing predecessor a higher price changes nothing, unless it is too low anyway.
         let price_matters = nonce == account_nonce || !last.terms().pays_for(head);
-        Some(if price_matters {
+        Some(if price_matters || (slot.cancel && !last.is_filler(self.account)) {
             Repair::Replace
         } else {
             Repair::Resend(last.hash)
@@ -102,16 +102,20 @@ impl Coordinator {
                 self.sign(nonce, tx);
             }
             _ => {
-                self.alarms.raise(
-                    AlarmKind::FeeCeiling,
-                    format!(
-                        "the transaction at nonce {nonce} offers {} per gas, and more is above the ceiling of `txmgr`; the same bytes go out again",
-                        Wei(old.cap)
-                    ),
-                );
+                self.alarm_ceiling(nonce, old);
                 self.resend(nonce, hash);
             }
         }
+    }
+
+    fn alarm_ceiling(&mut self, nonce: u64, offered: FeeTerms) {
+        self.alarms.raise(
+            AlarmKind::FeeCeiling,
+            format!(
+                "the transaction at nonce {nonce} offers {} per gas, and more is above the ceiling of `txmgr`; the same bytes go out again",
+                Wei(offered.cap)
+            ),
+        );
     }
 
     /// A send ended.
@@ -145,11 +149,21 @@ impl Coordinator {
             Rejection::NonceTooLow => self.sweeping.wanted = true,
             // A higher bid of ours lies in the pool, unless this was the highest.
             Rejection::ReplacementUnderpriced => slot.bump = first_time,
-            Rejection::Underpriced => slot.bump = true,
+            // At the ceiling there is nothing more to offer: the same bytes wait for their next turn.
+            Rejection::Underpriced => {
+                let fresh = self.view.latest.and_then(|head| FeeTerms::fresh(&head, &self.config));
+                let offered = slot.versions.last().map(Version::terms);
+                let higher = fresh.and_then(|fresh| offered?.replacement(fresh, &self.config));
+                slot.bump = higher.is_some();
+                if let (None, Some(offered)) = (higher, offered) {
+                    self.alarm_ceiling(nonce, offered);
+                }
+            }
             Rejection::Invalid if slot.accepted || slot.cancel => {}
             Rejection::Invalid => {
                 tracing::warn!(nonce, %cause, "no node takes the transaction; its nonce is filled with an empty one");
                 slot.cancel = true;
+                slot.bump = true;
             }
             Rejection::NotJournaled => {
                 // It never left; what was sent before it stands.

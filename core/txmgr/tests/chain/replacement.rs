@@ -1,7 +1,7 @@
 //! Transactions that no block takes.
 
 use alloy_primitives::U256;
-use set_testkit::Anvil;
+use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, Journal, TxConfig, TxEvent, Wei};
 
 use crate::fixture::{Account, empty_pool, impatient, patient, received};
@@ -102,4 +102,35 @@ async fn an_empty_account_waits_with_an_alarm_and_goes_on_after_a_top_up() {
     anvil.mine(1).await.unwrap();
     account.included().await;
     account.alarm(AlarmKind::LowBalance, false).await;
+}
+
+#[tokio::test]
+async fn a_node_that_asks_more_than_the_ceiling_is_not_flooded() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let config = TxConfig {
+        max_fee: Wei::gwei(4),
+        ..patient()
+    };
+    let mut account = Account::start(&anvil, &proxy.url(), config, Journal::in_memory());
+    account.send(1).await;
+    anvil.mine(1).await.unwrap();
+    account.included().await;
+    let refusal = Action::Error {
+        code: -32_000,
+        message: "transaction underpriced".into(),
+    };
+    proxy.inject(Rule::on(["eth_sendRawTransaction"], refusal));
+    anvil.reorg(1).await.unwrap();
+    account.alarm(AlarmKind::FeeCeiling, true).await;
+    // The manager looks at some more heads, and has nothing more to offer at any of them.
+    for _ in 0..5 {
+        let looks = proxy.calls("eth_getTransactionCount");
+        anvil.mine(1).await.unwrap();
+        while proxy.calls("eth_getTransactionCount") == looks {
+            tokio::task::yield_now().await;
+        }
+    }
+    let sends = proxy.calls("eth_sendRawTransaction");
+    assert!(sends < 12, "{sends} sends");
 }
