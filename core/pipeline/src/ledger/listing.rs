@@ -242,7 +242,14 @@ impl Ledger {
                 // What this run committed, it reports.
                 Place::OnChain(on_chain) => on_chain.anchor.is_none_or(|anchor| anchor.call.is_none()),
                 Place::Closed { .. } => true,
-                Place::Planning | Place::InFlight(_) | Place::Reported { .. } => false,
+                Place::Reported { .. } => {
+                    // What spoke against it is taken back.
+                    if entry.disputed.take().is_some() {
+                        self.dirty.insert(entry.commitment.stream());
+                    }
+                    false
+                }
+                Place::Planning | Place::InFlight(_) => false,
             };
             if drop {
                 gone.push(entry.batch_id());

@@ -162,7 +162,8 @@ fn a_newcomer_with_the_id_of_a_batch_that_was_reported_is_shown() {
     assert_eq!((world.submissions, world.reports), (1, 1));
     world.strays.clear();
     rounds(&mut world, 3);
-    assert_eq!(world.submissions, 1);
+    assert_eq!((stage(&world, batch), world.submissions), (Some(Stage::Reported), 1));
+    assert!(world.kept.is_empty(), "{:?}", world.kept);
 }
 
 #[test]
