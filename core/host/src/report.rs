@@ -1,4 +1,4 @@
-//! What operators are shown of a plugin.
+//! What the host tells of a plugin.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl fmt::Display for PluginState {
     }
 }
 
-/// One plugin, as `set_listPlugins` shows it. Holds no secret.
+/// One plugin, as the host sees it. Holds no secret, but a path and errors, which are not for everybody.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginReport {
@@ -75,16 +75,10 @@ pub struct PluginReport {
     pub failures: u64,
     /// Calls that are not completed.
     pub in_flight: usize,
-    /// How many may run at once.
-    pub concurrency: usize,
-    /// How long one may take, in milliseconds.
-    pub deadline_ms: u64,
     /// Completions of the present instance that came too late, or twice.
     pub stray_completions: u64,
     /// Questions to the node so far.
     pub chain_calls: u64,
     /// JSON Schema of its configuration.
     pub config_schema: Option<Value>,
-    /// Its configuration as written, without secrets.
-    pub config: Value,
 }

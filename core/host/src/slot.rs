@@ -23,7 +23,7 @@ use crate::{
     loader::{self, Answer, Begun, HostTable, Instance, NotBegun, Prepared, Start},
     log::cut,
     report::{PluginReport, PluginState},
-    secrets::{self, Redactor},
+    secrets::Redactor,
     services::Services,
 };
 
@@ -401,12 +401,9 @@ impl Slot {
             calls: self.calls.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             in_flight: instance.as_ref().map_or(0, |instance| instance.in_flight()),
-            concurrency: config.concurrency,
-            deadline_ms: u64::try_from(config.deadline.as_millis()).unwrap_or(u64::MAX),
             stray_completions: instance.as_ref().map_or(0, |instance| instance.stray()),
             chain_calls: ready.map_or(0, |ready| ready.services.chain_calls_made()),
             config_schema: descriptor.map(|descriptor| descriptor.config_schema.as_value().clone()),
-            config: secrets::shown(&config.config),
         }
     }
 }
