@@ -150,6 +150,14 @@ impl SidecarBuilder {
         self
     }
 
+    /// Starts it and does not wait: for one that is not to become ready.
+    ///
+    /// # Errors
+    /// [`ProcessError::Start`] if the file cannot be run.
+    pub fn spawn(&self) -> Result<Process, ProcessError> {
+        self.program.spawn()
+    }
+
     /// Starts it and returns once it is ready.
     ///
     /// # Errors

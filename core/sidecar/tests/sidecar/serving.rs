@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 use set_testkit::Sequencer;
 
-use crate::stage::{Stage, binary};
+use crate::stage::{PATIENCE, Stage, binary};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_proven_from_its_signature_to_the_chain() {
@@ -60,6 +60,22 @@ async fn an_event_is_proven_from_its_signature_to_the_chain() {
     let mut forged = proof.clone();
     forged["leafIndex"] = json!(2);
     verify(&forged).failure();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_key_in_a_url_is_in_no_log() {
+    let stage = Stage::with(Sequencer::builder().seed(17)).await;
+    // Nothing listens there; the sidecar says so and goes on.
+    let url = "http://127.0.0.1:1/v2/an-access-key";
+    let sidecar = stage.sidecar().set("chain.rpc_url", url).set("sidecar.log", "trace");
+    let process = sidecar.spawn().unwrap();
+    process.line_with("node unreachable", PATIENCE).await.unwrap();
+    let shown: Vec<_> = process
+        .lines()
+        .into_iter()
+        .filter(|line| line.contains("an-access-key"))
+        .collect();
+    assert_eq!(shown, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
