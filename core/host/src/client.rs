@@ -65,11 +65,6 @@ impl SourceClient {
         Self(slot)
     }
 
-    /// The plugin's id.
-    pub fn id(&self) -> &str {
-        &self.0.config.id
-    }
-
     /// Lists unreported commitments, oldest first.
     ///
     /// # Errors

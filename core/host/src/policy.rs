@@ -25,11 +25,6 @@ impl PolicyChain {
         Self(slots.into())
     }
 
-    /// Ids of the policies, in order.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|slot| slot.config.id.as_str())
-    }
-
     /// Judges subjects: one judgement for each, in the same order. Each policy is asked once, about what
     /// the ones before it allow. A policy that cannot answer holds what it was asked about: silence is
     /// no permission.

@@ -77,8 +77,6 @@ pub struct PluginReport {
     pub in_flight: usize,
     /// Completions of the present instance that came too late, or twice.
     pub stray_completions: u64,
-    /// Questions to the node so far.
-    pub chain_calls: u64,
     /// JSON Schema of its configuration.
     pub config_schema: Option<Value>,
 }

@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -101,7 +98,6 @@ pub(crate) struct Services {
     permits: Semaphore,
     /// Names of metrics so far.
     metrics: Mutex<HashSet<String>>,
-    chain_calls_made: AtomicU64,
     redactor: Arc<Redactor>,
     budget: LogBudget,
     outbox: Outbox,
@@ -133,16 +129,10 @@ impl Services {
             chain_calls: plugin.allow.chain_calls.clone(),
             permits: Semaphore::new(CONCURRENCY),
             metrics: Mutex::default(),
-            chain_calls_made: AtomicU64::new(0),
             redactor,
             budget: LogBudget::default(),
             outbox,
         }
-    }
-
-    /// Questions to the node so far.
-    pub(crate) fn chain_calls_made(&self) -> u64 {
-        self.chain_calls_made.load(Ordering::Relaxed)
     }
 
     /// Passes a log line on. The texts are only made if the line is wanted.
@@ -239,7 +229,6 @@ impl Services {
             list if list.starts_with('[') => params.to_owned(),
             _ => return Err(Denied::Invalid("`params` must be a list".to_owned())),
         };
-        self.chain_calls_made.fetch_add(1, Ordering::Relaxed);
         let plugin = self.plugin.to_string();
         metrics::counter!("set_plugin_chain_calls_total", "plugin" => plugin, "method" => method.clone()).increment(1);
         let result = self.core.chain_call(&self.plugin, &method, params).await?;

@@ -402,7 +402,6 @@ impl Slot {
             failures: self.failures.load(Ordering::Relaxed),
             in_flight: instance.as_ref().map_or(0, |instance| instance.in_flight()),
             stray_completions: instance.as_ref().map_or(0, |instance| instance.stray()),
-            chain_calls: ready.map_or(0, |ready| ready.services.chain_calls_made()),
             config_schema: descriptor.map(|descriptor| descriptor.config_schema.as_value().clone()),
         }
     }
