@@ -1,6 +1,7 @@
 //! `set-sidecar`: the program. Reads the configuration, wires the parts together, and offers the
 //! command line; everything else is in the crates below.
 
+mod check;
 mod cli;
 mod config;
 mod logging;
@@ -17,11 +18,10 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use eyre::{Result, WrapErr};
-use set_host::{Host, HostConfig};
 
 use crate::{
-    cli::{Cli, Command, ConfigArgs, PluginCommand},
-    config::{Config, Problems},
+    cli::{Cli, Command, PluginCommand},
+    config::Config,
 };
 
 fn main() -> ExitCode {
@@ -51,7 +51,7 @@ fn dispatch(command: Command) -> Result<()> {
             logging::install(&config.sidecar.log, config.sidecar.log_format)?;
             runtime()?.block_on(run::run(config))
         }
-        Command::Check { config } => check(&config, &mut out),
+        Command::Check { config } => runtime()?.block_on(check::check(&config, &mut out)),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file, &mut out),
         Command::Verify(args) => verify::verify(&args, &mut out),
         Command::Completions { shell } => {
@@ -66,63 +66,6 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .wrap_err("no runtime")
-}
-
-/// Reads everything, loads keys and plugins without starting them, and says all that is wrong.
-fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
-    let layers = args.layers();
-    let mut survey = Config::survey(&layers);
-    if let Some(config) = &survey.config {
-        for (key, message) in runtime()?.block_on(problems_beyond_the_files(config)) {
-            survey.complain(&key, message);
-        }
-    }
-    let config = match survey.config {
-        Some(config) if survey.problems.is_empty() => config,
-        _ => return Err(Problems(survey.problems).into()),
-    };
-    writeln!(out, "{}: no problems", layers.base.display())?;
-    let chain = &config.chain;
-    writeln!(
-        out,
-        "  chain      {} ({}), registry {}",
-        chain.id, chain.name, chain.registry
-    )?;
-    writeln!(out, "  signer     {}", config.sidecar.signer)?;
-    writeln!(out, "  report at  {}", config.commitment.report_at)?;
-    for plugin in &config.plugins {
-        writeln!(
-            out,
-            "  {:<10} {} ({})",
-            plugin.kind.to_string(),
-            plugin.id,
-            plugin.origin
-        )?;
-    }
-    Ok(())
-}
-
-/// What no file says by itself, with the key that it hangs on: whether the key is where it should be, and
-/// plugins fit their settings.
-async fn problems_beyond_the_files(config: &Config) -> Vec<(String, String)> {
-    let mut problems = vec![];
-    let name = &config.sidecar.signer;
-    if let Some(signer) = config.signers.get(name)
-        && let Err(error) = signer.load(name).await
-    {
-        problems.push((format!("signers.{name}.{}", error.key), error.problem));
-    }
-    // Without a data directory, copies of plugin files are temporary: checking leaves nothing behind.
-    let host = HostConfig {
-        data_dir: None,
-        ..run::host_config(config)
-    };
-    for error in Host::check(&host, &run::builtins()).await {
-        let position = config.plugins.iter().position(|plugin| plugin.id == error.plugin);
-        let key = position.map_or_else(|| "plugins".to_owned(), |position| format!("plugins.{position}"));
-        problems.push((key, format!("({}): {}", error.plugin, error.problem)));
-    }
-    problems
 }
 
 fn inspect(file: &Path, out: &mut impl Write) -> Result<()> {

@@ -155,6 +155,27 @@ fn a_key_at_the_wrong_place_is_not_shown() {
 }
 
 #[test]
+fn what_plugins_think_of_their_settings_is_asked() {
+    let settings = [
+        "--set",
+        "fees.max_gas_price=cheap",
+        "--set",
+        "sequencer.url=ftp://127.0.0.1",
+    ];
+    let assert = sidecar().arg("check").args(settings).args(ADDRESSES).assert();
+    let output = text(&assert.failure().get_output().stderr);
+    for expected in [
+        "2 problems",
+        "`plugins.0` (sequencer)",
+        "base_url",
+        "`plugins.1` (policy)",
+        "cheap",
+    ] {
+        assert!(output.contains(expected), "{expected} is missing in:\n{output}");
+    }
+}
+
+#[test]
 fn a_path_is_relative_to_the_file_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("mine.toml");
