@@ -209,12 +209,12 @@ impl Disk {
             let mut file = open_file(&new)?;
             rewrite(&mut file, &bytes)?;
             fs::rename(&new, &self.path)?;
-            sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
             Ok(file)
         };
+        // From the rename on the name stands for the new file, whatever fails after it.
         self.file = replace().map_err(self.error("compacted"))?;
         self.end = bytes.len() as u64;
-        Ok(())
+        sync_dir(self.path.parent().unwrap_or(Path::new("."))).map_err(self.error("compacted"))
     }
 }
 

@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use set_chain::Head;
 use tokio::time::Instant;
 
-use super::Coordinator;
+use super::{Coordinator, Job};
 use crate::{
     AlarmKind, Call, TxEvent, Wei,
     classify::{Outcome, Rejection},
@@ -81,7 +81,9 @@ impl Coordinator {
     /// Gives a nonce to the next call, or to a filler where a gap holds up others and no call is there
     /// to close it.
     fn take_next(&mut self) {
-        if !self.ledger.can_assign() {
+        // A nonce that is given out again must not be forgotten after its new bytes are kept.
+        let forgetting = self.running.values().any(|job| matches!(job, Job::Forget));
+        if forgetting || !self.ledger.can_assign() {
             return;
         }
         let (call, slot) = match self.queue.pop_front() {
