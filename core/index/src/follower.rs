@@ -316,8 +316,11 @@ impl<D: LogDecoder> Follower<D> {
         // Most reorgs are a few blocks deep.
         while !rest.is_empty() {
             let (near, far) = rest.split_at(group.min(rest.len()));
-            if let Some(common) = self.newest_common(near).await? {
-                return self.take_back(cursor, common).await;
+            match self.newest_common(near).await? {
+                // The chain holds what was followed after all: nodes behind one address disagree.
+                Some(common) if common == cursor => return Err(FollowError::Moved(head.number)),
+                Some(common) => return self.take_back(cursor, common).await,
+                None => {}
             }
             (rest, group) = (far, 4 * group);
         }
