@@ -41,19 +41,7 @@ fn batch(commitment: &Commitment) -> Batch {
 
 /// Calldata of `commitBatch`.
 pub(crate) fn commit_batch(commitment: &Commitment) -> Bytes {
-    commitBatchCall {
-        batchId: commitment.batch_id.to_b256(),
-        tenantId: commitment.tenant_id.to_b256(),
-        storeId: commitment.store_id.to_b256(),
-        eventsRoot: commitment.events_root,
-        prevStateRoot: commitment.prev_state_root,
-        newStateRoot: commitment.new_state_root,
-        sequenceStart: commitment.sequence_start,
-        sequenceEnd: commitment.sequence_end,
-        eventCount: commitment.event_count,
-    }
-    .abi_encode()
-    .into()
+    commitBatchCall::from(commitment).abi_encode().into()
 }
 
 /// Calldata that is neither call.

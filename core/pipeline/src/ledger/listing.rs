@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fmt::Display,
     sync::Arc,
     time::Duration,
 };
@@ -362,42 +363,19 @@ fn difference(before: &Commitment, now: &Commitment) -> String {
         return String::new();
     }
     let mut fields = Vec::new();
-    let mut compare = |name: &str, before: String, now: String| {
+    let mut compare = |name: &str, before: &dyn Display, now: &dyn Display| {
+        let (before, now) = (before.to_string(), now.to_string());
         if before != now {
             fields.push(format!("`{name}` was {before}, now {now}"));
         }
     };
-    compare("tenant_id", before.tenant_id.to_string(), now.tenant_id.to_string());
-    compare("store_id", before.store_id.to_string(), now.store_id.to_string());
-    compare(
-        "events_root",
-        before.events_root.to_string(),
-        now.events_root.to_string(),
-    );
-    compare(
-        "prev_state_root",
-        before.prev_state_root.to_string(),
-        now.prev_state_root.to_string(),
-    );
-    compare(
-        "new_state_root",
-        before.new_state_root.to_string(),
-        now.new_state_root.to_string(),
-    );
-    compare(
-        "sequence_start",
-        before.sequence_start.to_string(),
-        now.sequence_start.to_string(),
-    );
-    compare(
-        "sequence_end",
-        before.sequence_end.to_string(),
-        now.sequence_end.to_string(),
-    );
-    compare(
-        "event_count",
-        before.event_count.to_string(),
-        now.event_count.to_string(),
-    );
+    compare("tenant_id", &before.tenant_id, &now.tenant_id);
+    compare("store_id", &before.store_id, &now.store_id);
+    compare("events_root", &before.events_root, &now.events_root);
+    compare("prev_state_root", &before.prev_state_root, &now.prev_state_root);
+    compare("new_state_root", &before.new_state_root, &now.new_state_root);
+    compare("sequence_start", &before.sequence_start, &now.sequence_start);
+    compare("sequence_end", &before.sequence_end, &now.sequence_end);
+    compare("event_count", &before.event_count, &now.event_count);
     fields.join(", ")
 }

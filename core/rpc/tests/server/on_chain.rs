@@ -17,17 +17,7 @@ use set_types::Commitment;
 use crate::fixture::{Fixture, call, commitment, stream};
 
 async fn commit(anvil: &Anvil, registry: alloy_primitives::Address, commitment: &Commitment) {
-    let data = SetRegistry::commitBatchCall {
-        batchId: commitment.batch_id.to_b256(),
-        tenantId: commitment.tenant_id.to_b256(),
-        storeId: commitment.store_id.to_b256(),
-        eventsRoot: commitment.events_root,
-        prevStateRoot: commitment.prev_state_root,
-        newStateRoot: commitment.new_state_root,
-        sequenceStart: commitment.sequence_start,
-        sequenceEnd: commitment.sequence_end,
-        eventCount: commitment.event_count,
-    };
+    let data = SetRegistry::commitBatchCall::from(commitment);
     let request = TransactionRequest::default()
         .with_from(Anvil::account(1).address())
         .with_to(registry)

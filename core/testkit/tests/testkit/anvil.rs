@@ -19,17 +19,7 @@ async fn the_contracts_take_a_commitment_of_the_sequencer() {
 
     let sequencer = set_testkit::Sequencer::builder().start().await.unwrap();
     let commitment = sequencer.commit(sequencer.streams()[0], 3);
-    let call = SetRegistry::commitBatchCall {
-        batchId: commitment.batch_id.to_b256(),
-        tenantId: commitment.tenant_id.to_b256(),
-        storeId: commitment.store_id.to_b256(),
-        eventsRoot: commitment.events_root,
-        prevStateRoot: commitment.prev_state_root,
-        newStateRoot: commitment.new_state_root,
-        sequenceStart: commitment.sequence_start,
-        sequenceEnd: commitment.sequence_end,
-        eventCount: commitment.event_count,
-    };
+    let call = SetRegistry::commitBatchCall::from(&commitment);
     let request = TransactionRequest::default()
         .with_from(sender)
         .with_to(contracts.registry)
