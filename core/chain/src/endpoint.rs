@@ -14,22 +14,30 @@ use url::Url;
 /// block starts with. No fillers: they would take nonces behind the transaction manager's back.
 pub type L2Provider = RootProvider<Optimism>;
 
-/// Where the node is and how long to wait for it.
+/// Where the chain's nodes are and how long to wait for them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointConfig {
-    /// The node's public JSON-RPC, `http://` or `https://`. Never its engine API.
-    pub rpc_url: Url,
+    /// Nodes' public JSON-RPC, `http://` or `https://`, the preferred one first. Never an engine API.
+    pub rpc_urls: Vec<Url>,
+    /// Chain id that a node must serve before another's calls go to it; `None` asks for nothing.
+    pub chain_id: Option<u64>,
     /// Upper bound for one round trip.
     pub timeout: Duration,
     /// Pause between two looks for a receipt or a filter's changes, where alloy itself polls.
     pub poll_interval: Duration,
 }
 
+/// Scheme, host and port: paths, queries and user parts of URLs carry access keys.
+pub(crate) fn shown(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
 /// Shows scheme, host and port only: paths, queries and user parts of URLs carry access keys.
 impl fmt::Debug for EndpointConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointConfig")
-            .field("rpc_url", &self.rpc_url.origin().ascii_serialization())
+            .field("rpc_urls", &self.rpc_urls.iter().map(shown).collect::<Vec<_>>())
+            .field("chain_id", &self.chain_id)
             .field("timeout", &self.timeout)
             .field("poll_interval", &self.poll_interval)
             .finish()
@@ -41,8 +49,11 @@ impl fmt::Debug for EndpointConfig {
 #[non_exhaustive]
 pub enum ChainError {
     /// The URL's scheme is neither `http` nor `https`.
-    #[error("`rpc_url` has the scheme `{0}`: give the node's HTTP endpoint, http:// or https://")]
+    #[error("an RPC URL has the scheme `{0}`: give the node's HTTP endpoint, http:// or https://")]
     Scheme(String),
+    /// There is no URL at all.
+    #[error("no RPC URL is given: name at least one node")]
+    NoEndpoint,
     /// The HTTP client could not be made.
     #[error("no HTTP client for the node: {0}")]
     Client(String),
@@ -86,9 +97,11 @@ pub fn install_tls() {
 /// # Errors
 /// [`ChainError::Scheme`] for anything but HTTP, [`ChainError::Client`] if no client can be made.
 pub fn connect(endpoint: &EndpointConfig) -> Result<L2Provider, ChainError> {
-    let scheme = endpoint.rpc_url.scheme();
-    if !matches!(scheme, "http" | "https") {
-        return Err(ChainError::Scheme(scheme.into()));
+    let url = endpoint.rpc_urls.first().ok_or(ChainError::NoEndpoint)?;
+    for url in &endpoint.rpc_urls {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ChainError::Scheme(url.scheme().into()));
+        }
     }
     let http = reqwest::Client::builder()
         .timeout(endpoint.timeout)
@@ -97,7 +110,7 @@ pub fn connect(endpoint: &EndpointConfig) -> Result<L2Provider, ChainError> {
         .tcp_nodelay(true)
         .build()
         .map_err(|error| ChainError::Client(innermost(&error)))?;
-    let client = RpcClient::builder().http_with_client(http, endpoint.rpc_url.clone());
+    let client = RpcClient::builder().http_with_client(http, url.clone());
     client.set_poll_interval(endpoint.poll_interval);
     Ok(RootProvider::new(client))
 }
@@ -140,7 +153,8 @@ mod tests {
 
     fn endpoint(url: &str) -> EndpointConfig {
         EndpointConfig {
-            rpc_url: url.parse().unwrap(),
+            rpc_urls: vec![url.parse().unwrap()],
+            chain_id: None,
             timeout: Duration::from_secs(1),
             poll_interval: Duration::from_millis(100),
         }

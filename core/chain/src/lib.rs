@@ -15,6 +15,8 @@ mod data_fee;
 #[cfg(feature = "provider")]
 mod endpoint;
 #[cfg(feature = "provider")]
+mod fee_market;
+#[cfg(feature = "provider")]
 mod registry;
 mod size;
 #[cfg(feature = "provider")]
@@ -32,4 +34,4 @@ pub use size::estimated_size;
 #[cfg(feature = "provider")]
 pub use tracker::track;
 #[cfg(feature = "provider")]
-pub use view::{BlockRef, ChainView, Head, SettlementTag};
+pub use view::{BlockRef, ChainView, EndpointHealth, Head, SettlementTag};

@@ -20,7 +20,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{BlockRef, ChainError, ChainView, Head, L2Provider};
+use crate::{BlockRef, ChainError, ChainView, Head, L2Provider, fee_market::gas_target};
 
 /// The L1 attributes predeploy of every OP Stack chain (specification, "Predeploys").
 const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
@@ -67,6 +67,8 @@ fn publish(views: &watch::Sender<Arc<ChainView>>, answer: Result<Answer, ChainEr
             finalized,
             reachable: true,
             error: None,
+            endpoint: None,
+            endpoints: Vec::new(),
             updated: Timestamp::now(),
         },
         Err(error) => {
@@ -192,6 +194,7 @@ async fn read(provider: &L2Provider, expected_chain_id: u64) -> Result<Answer, C
         parent_hash: header.parent_hash,
         gas_limit: header.gas_limit,
         gas_used: header.gas_used,
+        gas_target: gas_target(header.gas_limit, &header.extra_data),
         base_fee,
         next_base_fee: fees.next_block_base_fee().unwrap_or(base_fee),
         suggested_tip: tip.await.map(|tip| tip.to()).unwrap_or_default(),

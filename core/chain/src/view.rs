@@ -28,6 +28,8 @@ pub struct Head {
     pub gas_limit: u64,
     /// Gas that it used.
     pub gas_used: u64,
+    /// Gas (or DA footprint) of a block above which the base fee rises.
+    pub gas_target: u64,
     /// Its base fee, in wei per gas.
     pub base_fee: u128,
     /// Base fee of the next block, in wei per gas, as the node computes it (`eth_feeHistory`), so that
@@ -54,8 +56,21 @@ pub struct ChainView {
     pub reachable: bool,
     /// Why not, in words for the operator; never holds the endpoint's URL.
     pub error: Option<String>,
+    /// The endpoint that answers, as scheme, host and port; `None` until one has.
+    pub endpoint: Option<String>,
+    /// Every endpoint, the preferred one first.
+    pub endpoints: Vec<EndpointHealth>,
     /// When the view last changed.
     pub updated: Timestamp,
+}
+
+/// One of the chain's nodes, as calls to it went last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EndpointHealth {
+    /// Scheme, host and port.
+    pub endpoint: String,
+    /// Why it is passed over, without its URL; `None` while it is well.
+    pub error: Option<String>,
 }
 
 impl ChainView {
@@ -67,6 +82,8 @@ impl ChainView {
             finalized: None,
             reachable: false,
             error: Some("the node has not answered yet".into()),
+            endpoint: None,
+            endpoints: Vec::new(),
             updated: Timestamp::now(),
         }
     }

@@ -30,7 +30,8 @@ type Views = watch::Receiver<Arc<ChainView>>;
 
 fn follow(url: &Url, chain_id: u64) -> Views {
     let provider = connect(&EndpointConfig {
-        rpc_url: url.clone(),
+        rpc_urls: vec![url.clone()],
+        chain_id: None,
         timeout: Duration::from_secs(5),
         poll_interval: POLL,
     });

@@ -199,7 +199,8 @@ impl Followed {
 fn connect(proxy: &RpcProxy) -> L2Provider {
     let (timeout, poll_interval) = (Duration::from_secs(10), Duration::from_millis(20));
     set_chain::connect(&EndpointConfig {
-        rpc_url: proxy.url(),
+        rpc_urls: vec![proxy.url()],
+        chain_id: None,
         timeout,
         poll_interval,
     })

@@ -204,12 +204,14 @@ impl Sidecar {
 }
 
 fn connect(config: &Config) -> Result<L2Provider> {
+    let urls = config.chain.rpc_urls.iter().map(|url| url.parse());
     let endpoint = EndpointConfig {
-        rpc_url: config.chain.rpc_url.parse().wrap_err("`chain.rpc_url` is no URL")?,
+        rpc_urls: urls.collect::<Result<_, _>>().wrap_err("`chain.rpc_urls` holds what is no URL")?,
+        chain_id: Some(config.chain.id),
         timeout: config.chain.rpc_timeout,
         poll_interval: config.block.time / 2,
     };
-    set_chain::connect(&endpoint).wrap_err("`chain.rpc_url`")
+    set_chain::connect(&endpoint).wrap_err("`chain.rpc_urls`")
 }
 
 fn roles(host: &Host) -> Result<(SourceClient, SubmitterClient)> {

@@ -155,7 +155,8 @@ impl AnvilBuilder {
             .and_then(|(_, address)| Url::parse(&format!("http://{}/", address.trim())).ok())
             .ok_or(AnvilError::Address(line))?;
         let provider = set_chain::connect(&EndpointConfig {
-            rpc_url: url.clone(),
+            rpc_urls: vec![url.clone()],
+            chain_id: None,
             timeout: Duration::from_secs(30),
             poll_interval: Duration::from_millis(50),
         })?;

@@ -113,7 +113,7 @@ impl Stack {
                 Anvil::account(COMMITTING_ACCOUNT).to_bytes().to_string(),
             );
         SidecarBuilder { program }
-            .set("chain.rpc_url", self.chain.url())
+            .set("chain.rpc_urls", format!("[\"{}\"]", self.chain.url()))
             .set("chain.addresses", self.addresses.display())
             .set("sequencer.url", self.sequencer.url())
             .set("sidecar.data_dir", "")

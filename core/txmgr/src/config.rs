@@ -190,6 +190,7 @@ mod tests {
             },
             parent_hash: Default::default(),
             gas_limit: 10_000_000,
+            gas_target: 5_000_000,
             gas_used: 0,
             base_fee: 1,
             next_base_fee: 1,

@@ -74,6 +74,7 @@ mod tests {
             },
             parent_hash: Default::default(),
             gas_limit: 30_000_000,
+            gas_target: 15_000_000,
             gas_used: 0,
             base_fee: next_base_fee,
             next_base_fee,

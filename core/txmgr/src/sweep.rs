@@ -336,7 +336,8 @@ mod tests {
         let (anvil, _, first, head) = chain().await;
         let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
         let provider = set_chain::connect(&EndpointConfig {
-            rpc_url: proxy.url(),
+            rpc_urls: vec![proxy.url()],
+            chain_id: None,
             timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(50),
         })

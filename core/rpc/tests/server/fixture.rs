@@ -109,6 +109,7 @@ pub(crate) fn view(latest: u64, safe: u64, finalized: u64) -> ChainView {
         block: block(latest),
         parent_hash: block(latest - 1).hash,
         gas_limit: 30_000_000,
+        gas_target: 15_000_000,
         gas_used: 0,
         base_fee: 1,
         next_base_fee: 1,
@@ -122,6 +123,8 @@ pub(crate) fn view(latest: u64, safe: u64, finalized: u64) -> ChainView {
         finalized: Some(block(finalized)),
         reachable: true,
         error: None,
+        endpoint: None,
+        endpoints: Vec::new(),
         updated: Timestamp::UNIX_EPOCH,
     }
 }
@@ -221,7 +224,8 @@ fn unreachable() -> RegistryReader {
         .unwrap();
     let (timeout, poll_interval) = (Duration::from_secs(5), Duration::from_secs(1));
     let provider = set_chain::connect(&EndpointConfig {
-        rpc_url,
+        rpc_urls: vec![rpc_url],
+        chain_id: None,
         timeout,
         poll_interval,
     })

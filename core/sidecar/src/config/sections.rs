@@ -15,8 +15,8 @@ pub(crate) struct ChainSection {
     pub(crate) id: u64,
     /// Name, for people.
     pub(crate) name: String,
-    /// The execution node's public HTTP RPC. Never the engine API's port.
-    pub(crate) rpc_url: String,
+    /// Execution nodes' public HTTP RPC, the preferred one first. Never the engine API's port.
+    pub(crate) rpc_urls: Vec<String>,
     /// Give up on one answer of the node after so long.
     #[serde(with = "humantime_serde")]
     pub(crate) rpc_timeout: Duration,
@@ -92,7 +92,7 @@ impl Default for ChainSection {
         Self {
             id: 84_532_001,
             name: "Set Chain".to_owned(),
-            rpc_url: "http://127.0.0.1:8545".to_owned(),
+            rpc_urls: vec!["http://127.0.0.1:8545".to_owned()],
             rpc_timeout: Duration::from_secs(5),
             addresses: None,
             registry: Address::ZERO,
@@ -163,11 +163,18 @@ impl ChainSection {
                 "is 0; give the L2's chain id (Set Chain: 84532001)",
             ));
         }
-        if !["http://", "https://"]
-            .iter()
-            .any(|scheme| self.rpc_url.starts_with(scheme))
-        {
-            complaints.push(Complaint::new("chain.rpc_url", "must start with http:// or https://"));
+        if self.rpc_urls.is_empty() {
+            complaints.push(Complaint::new(
+                "chain.rpc_urls",
+                "is empty; give at least one node, such as [\"http://127.0.0.1:8545\"]",
+            ));
+        }
+        let is_http = |url: &String| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+        if !self.rpc_urls.iter().all(is_http) {
+            complaints.push(Complaint::new(
+                "chain.rpc_urls",
+                "each must start with http:// or https://",
+            ));
         }
         if self.rpc_timeout.is_zero() {
             complaints.push(Complaint::new(

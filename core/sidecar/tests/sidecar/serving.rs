@@ -66,8 +66,8 @@ async fn an_event_is_proven_from_its_signature_to_the_chain() {
 async fn an_access_key_in_a_url_is_in_no_log() {
     let stage = Stage::with(Sequencer::builder().seed(17)).await;
     // Nothing listens there; the sidecar says so and goes on.
-    let url = "http://127.0.0.1:1/v2/an-access-key";
-    let sidecar = stage.sidecar().set("chain.rpc_url", url).set("sidecar.log", "trace");
+    let urls = r#"["http://127.0.0.1:1/v2/an-access-key"]"#;
+    let sidecar = stage.sidecar().set("chain.rpc_urls", urls).set("sidecar.log", "trace");
     let process = sidecar.spawn().unwrap();
     process.line_with("node unreachable", PATIENCE).await.unwrap();
     let shown: Vec<_> = process

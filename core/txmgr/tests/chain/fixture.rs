@@ -67,7 +67,8 @@ impl Account {
         signer: Arc<dyn TxSigner>,
     ) -> Self {
         let provider = set_chain::connect(&EndpointConfig {
-            rpc_url: url.clone(),
+            rpc_urls: vec![url.clone()],
+            chain_id: None,
             timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(50),
         })

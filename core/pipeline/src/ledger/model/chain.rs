@@ -296,6 +296,7 @@ impl World {
                 block: tip.at,
                 parent_hash: tip.parent,
                 gas_limit: 30_000_000,
+                gas_target: 15_000_000,
                 gas_used: 0,
                 base_fee: 1,
                 next_base_fee: 1,
@@ -307,6 +308,8 @@ impl World {
             finalized: Some(safe),
             reachable: self.reachable,
             error: (!self.reachable).then(|| "down".to_owned()),
+            endpoint: None,
+            endpoints: Vec::new(),
             updated: self.now.wall,
         };
         self.events.push_back(Event::Chain(Arc::new(view)));
