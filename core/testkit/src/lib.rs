@@ -23,7 +23,7 @@ pub use anvil::{Anvil, AnvilError};
 pub use contracts::{Contracts, DeployError, deploy};
 pub use process::{Process, ProcessError, Program};
 pub use rpc::{Rpc, RpcFailure};
-pub use rpc_proxy::{Action, RpcProxy, Rule};
+pub use rpc_proxy::{Action, Gate, RpcProxy, Rule};
 pub use sequencer::Sequencer;
 pub use stack::{Sidecar, SidecarBuilder, Stack, StackError};
 

@@ -3,6 +3,8 @@
 //! HTTP only, single calls and batches. What happens to a call is decided by [`Rule`]s that a test
 //! adds and removes while it runs; a call that no rule fits passes unchanged.
 
+mod behind;
+mod gate;
 mod rule;
 
 use std::{
@@ -23,7 +25,10 @@ use axum::{
 use serde_json::{Value, json};
 use url::Url;
 
-pub use self::rule::{Action, Rule};
+pub use self::{
+    gate::Gate,
+    rule::{Action, Rule},
+};
 use crate::serve::{HangUp, Server, http_url};
 
 /// A running proxy. Ends when dropped.
@@ -85,7 +90,12 @@ impl RpcProxy {
 
     /// Removes all rules.
     pub fn heal(&self) {
-        self.shared.rules().active.clear();
+        self.replace([]);
+    }
+
+    /// Puts these rules in place of all others, at once.
+    pub fn replace(&self, rules: impl IntoIterator<Item = Rule>) {
+        self.shared.rules().active = rules.into_iter().collect();
     }
 
     /// How often a method was called, whatever became of the calls.
@@ -141,14 +151,20 @@ async fn relay_calls(shared: &Shared, mut calls: Vec<Value>, batch: bool) -> Res
             .into_response();
     }
     for (call, action) in calls.iter_mut().zip(&actions) {
-        if let (Some(Action::Ask(change)), Some(params)) = (action, call.get_mut("params")) {
-            change(params);
+        match action {
+            Some(Action::Ask(change)) => call.get_mut("params").into_iter().for_each(|params| change(params)),
+            Some(Action::Behind(block)) => {
+                let method = method(call).to_owned();
+                behind::ask(&method, &mut call["params"], *block);
+            }
+            Some(Action::Hold(gate)) => gate.pass().await,
+            _ => {}
         }
     }
     let passed: Vec<&Value> = calls
         .iter()
         .zip(&actions)
-        .filter(|(_, action)| !matches!(action, Some(Action::Error { .. } | Action::Answer(_))))
+        .filter(|(_, action)| !action.as_ref().is_some_and(Action::answers_itself))
         .map(|(call, _)| call)
         .collect();
     let mut answers = match forward(shared, &passed).await {
@@ -209,14 +225,24 @@ fn answer(call: &Value, action: Option<&Action>, answers: &mut BTreeMap<String, 
             "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message },
         })),
         Some(Action::Answer(result)) => Some(json!({ "jsonrpc": "2.0", "id": id, "result": result })),
+        Some(Action::Reply(reply)) => Some(json!({ "jsonrpc": "2.0", "id": id, "result": reply(&call["params"]) })),
+        Some(Action::Behind(block)) => {
+            let mut answer = answers.remove(&id.to_string())?;
+            behind::answer(method(call), &mut answer, *block);
+            Some(answer)
+        }
         _ => answers.remove(&id.to_string()),
     }
+}
+
+fn method(call: &Value) -> &str {
+    call["method"].as_str().unwrap_or_default()
 }
 
 impl Rules {
     /// Counts the call and uses up the first rule that fits it.
     fn decide(&mut self, call: &Value) -> Option<Action> {
-        let method = call["method"].as_str().unwrap_or_default();
+        let method = method(call);
         *self.calls.entry(method.to_owned()).or_default() += 1;
         let position = self.active.iter().position(|rule| rule.fits(method, &call["params"]))?;
         let (action, used_up) = self.active[position].apply();

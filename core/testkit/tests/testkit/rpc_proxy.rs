@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
-use set_testkit::{Action, Anvil, RpcProxy, Rule};
+use set_testkit::{Action, Anvil, Gate, RpcProxy, Rule};
 
 struct Rig {
     chain: Anvil,
@@ -136,4 +136,94 @@ async fn a_node_that_died_comes_back_on_the_same_port() {
     assert!(rig.send(&request(1, "eth_chainId", json!([]))).await.is_err());
     rig.proxy.come_back().await.unwrap();
     assert_eq!(rig.call("eth_chainId", json!([])).await["result"], "0x509db21");
+}
+
+#[tokio::test]
+async fn a_gate_holds_calls_until_it_opens_and_those_who_gave_up_never_pass() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let rig = Rig::new().await;
+    let gate = Gate::closed();
+    rig.proxy.inject(Rule::on(["evm_mine"], Action::Hold(gate.clone())));
+    let mine = request(1, "evm_mine", json!([]));
+    let impatient = rig
+        .client
+        .post(rig.proxy.url())
+        .json(&mine)
+        .timeout(Duration::from_millis(200));
+    let (gave_up, reached) = tokio::join!(impatient.send(), gate.reached(1, PATIENCE));
+    assert!(gave_up.unwrap_err().is_timeout() && reached);
+    let opener = async {
+        assert!(gate.reached(2, PATIENCE).await);
+        assert_eq!(rig.chain.block_number().await.unwrap(), 0);
+        gate.open();
+    };
+    let (answer, ()) = tokio::join!(rig.send(&mine), opener);
+    assert_eq!(answer.unwrap().status(), 200);
+    rig.send(&mine).await.unwrap();
+    assert_eq!(rig.chain.block_number().await.unwrap(), 2);
+    assert!(!gate.reached(9, Duration::ZERO).await);
+}
+
+#[tokio::test]
+async fn rules_look_at_parameters() {
+    let rig = Rig::new().await;
+    rig.chain.mine(20).await.unwrap();
+    let logs = async |from: u64, to: u64| {
+        let filter = json!([{ "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}") }]);
+        rig.call("eth_getLogs", filter).await["error"]["code"].clone()
+    };
+    rig.proxy.replace([Rule::log_range(5), Rule::pruned_logs(4)]);
+    assert_eq!(
+        [
+            logs(10, 14).await,
+            logs(10, 15).await,
+            logs(3, 4).await,
+            logs(4, 4).await
+        ],
+        [Value::Null, json!(-32005), json!(4444), Value::Null]
+    );
+
+    let selector = [1, 2, 3, 4];
+    rig.proxy
+        .replace([Rule::on_functions([selector], Action::error("execution reverted"))]);
+    let call = async |data: &str| {
+        let params = json!([{ "to": "0x00000000000000000000000000000000000a11ce", "input": data }, "latest"]);
+        rig.call("eth_call", params).await["error"]["message"].clone()
+    };
+    assert_eq!(call("0x0102030405").await, "execution reverted");
+    assert_eq!(call("0x0102").await, Value::Null);
+
+    rig.proxy.replace([Rule::swallow(3)]);
+    let hash = "0xa6885b3731702da62e8e4a8f584ac46a7f6822f4e2ba50fba902f67b1588d23b";
+    assert_eq!(
+        rig.call("eth_sendRawTransaction", json!(["0x01020304"])).await["result"],
+        hash
+    );
+    assert!(rig.call("eth_sendRawTransaction", json!(["0x010203"])).await["error"].is_object());
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_knows_nothing_later() {
+    let rig = Rig::new().await;
+    rig.chain.mine(9).await.unwrap();
+    rig.proxy.inject(Rule::behind(4));
+    let result = async |method, params| rig.call(method, params).await["result"].clone();
+    assert_eq!(result("eth_blockNumber", json!([])).await, "0x4");
+    let latest = result("eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(latest["number"], "0x4");
+    let later = result("eth_getBlockByNumber", json!(["0x5", false])).await;
+    assert_eq!(later, Value::Null);
+    let sender = Anvil::account(1).address();
+    let sent = json!([{ "from": sender, "to": sender, "gas": "0x5208" }]);
+    let hash = result("eth_sendTransaction", sent).await;
+    rig.chain.mine(1).await.unwrap();
+    let receipt = result("eth_getTransactionReceipt", json!([hash])).await;
+    assert_eq!(receipt, Value::Null);
+    let nonce = result("eth_getTransactionCount", json!([sender, "latest"])).await;
+    assert_eq!(nonce, "0x0");
+    rig.proxy.heal();
+    assert_eq!(
+        result("eth_getTransactionReceipt", json!([hash])).await["blockNumber"],
+        "0xa"
+    );
 }
