@@ -29,6 +29,7 @@
 mod answer;
 mod client;
 mod config;
+mod conflict;
 mod entry;
 mod failure;
 mod gate;

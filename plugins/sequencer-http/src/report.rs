@@ -11,6 +11,7 @@ use crate::{
     Config,
     answer::excerpt,
     client::{Client, Deadline},
+    conflict::Conflicts,
     failure::{Cause, Failure},
     route::Route,
 };
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) struct Reports {
     concurrency: usize,
     permits: Semaphore,
+    conflicts: Conflicts,
 }
 
 /// The body of a report.
@@ -39,6 +41,7 @@ impl Reports {
         Self {
             concurrency,
             permits: Semaphore::new(concurrency),
+            conflicts: Conflicts::default(),
         }
     }
 
@@ -94,7 +97,7 @@ impl Reports {
         if let Cause::Refused { status, said, .. } = &failure.cause {
             match *status {
                 StatusCode::CONFLICT => {
-                    return outcome(conflict(client, &uuid, receipt.tx_hash, said, deadline).await);
+                    return outcome(self.conflicts.settle(client, &receipt, &uuid, said, deadline).await);
                 }
                 StatusCode::NOT_FOUND
                 | StatusCode::BAD_REQUEST
@@ -136,39 +139,4 @@ fn status(text: &str) -> Result<ReportStatus, String> {
             excerpt(other)
         )),
     }
-}
-
-/// Settles a 409. It does not say which hash is recorded, and behind a cache it may be ours.
-async fn conflict(client: &Client, batch_id: &str, ours: B256, said: &str, deadline: Deadline) -> ReportStatus {
-    let path = ["api", "v1", "ves", "commitments", batch_id];
-    let recorded = client.get(Route::Commitment, &path, &[], deadline, recorded_hash).await;
-    match recorded {
-        Ok(Some(hash)) if hash == ours => ReportStatus::AlreadyRecorded,
-        Ok(recorded) => ReportStatus::Conflict {
-            recorded,
-            reason: said.to_owned(),
-        },
-        Err(failure) if failure.is_final_refusal() => ReportStatus::Conflict {
-            recorded: None,
-            reason: format!("{said}; which hash is recorded cannot be learnt: {failure}"),
-        },
-        Err(failure) => ReportStatus::Retry {
-            after_ms: failure.retry_after_ms(),
-            reason: format!("409: {said}; which hash is recorded is not known yet: {failure}"),
-        },
-    }
-}
-
-/// The hash that the sequencer holds; `None` where it shows none.
-fn recorded_hash(text: &str) -> Result<Option<B256>, String> {
-    #[derive(Deserialize)]
-    struct Shown {
-        chain_tx_hash: Option<String>,
-    }
-    let shown: Shown = serde_json::from_str(text).map_err(|error| format!("no commitment: {error}"))?;
-    let parse = |hash: String| {
-        hash.parse()
-            .map_err(|_| format!("`chain_tx_hash`: `{}` is not 32 bytes of hex", excerpt(&hash)))
-    };
-    shown.chain_tx_hash.map(parse).transpose()
 }

@@ -212,6 +212,11 @@ async fn a_conflict_is_final_only_where_no_more_can_be_learnt() {
         "{gone:?}"
     );
 
+    let stale = status(answering(conflict, Json(json!({ "chain_tx_hash": null }))).await).await;
+    let (reason, after) = retry(stale);
+    assert!(reason.starts_with("409: another transaction; "), "{reason}");
+    assert_eq!(after, Some(20_000), "a cache does not show it yet");
+
     let shown = |hash: String| Json(json!({ "chain_tx_hash": hash }));
     let ours = status(answering(conflict, shown("11".repeat(32))).await).await;
     assert_eq!(ours, ReportStatus::AlreadyRecorded);
