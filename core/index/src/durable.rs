@@ -106,6 +106,9 @@ pub struct ReportConflict {
     pub reason: String,
     /// When it said so.
     pub since: Timestamp,
+    /// Whether the operator has dealt with it: it raises no alarm any more, and is never reported again.
+    #[serde(default)]
+    pub dismissed: bool,
 }
 
 /// What must outlive a restart and cannot be read back from the chain. Cheap to clone; every clone is
@@ -149,16 +152,7 @@ impl Durable {
     /// # Errors
     /// [`StoreError`] where the store cannot be written; then none is let go.
     pub async fn release(&self, batches: Vec<BatchId>) -> Result<usize, StoreError> {
-        self.store
-            .write(move |transaction| {
-                let mut table = transaction.open_table(QUARANTINE)?;
-                let mut released = 0;
-                for batch_id in batches {
-                    released += usize::from(table.remove(&batch_id.to_b256().0)?.is_some());
-                }
-                Ok(released)
-            })
-            .await
+        self.remove(QUARANTINE, batches).await
     }
 
     /// Everything that is kept back, by batch id.
@@ -183,6 +177,14 @@ impl Durable {
     /// [`StoreError`] where the store cannot be read.
     pub async fn conflicts(&self) -> Result<Vec<ReportConflict>, StoreError> {
         self.store.read(|transaction| all_json(transaction, CONFLICTS)).await
+    }
+
+    /// Forgets conflicts, in one transaction; says how many were on record.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be written; then none is forgotten.
+    pub async fn forget_conflicts(&self, batches: Vec<BatchId>) -> Result<usize, StoreError> {
+        self.remove(CONFLICTS, batches).await
     }
 
     /// A plugin's value under `key`. No plugin sees another's.
@@ -230,6 +232,23 @@ impl Durable {
                     None => drop(table.remove(row)?),
                 }
                 Ok(())
+            })
+            .await
+    }
+
+    async fn remove(
+        &self,
+        definition: TableDefinition<'static, &[u8; 32], &[u8]>,
+        batches: Vec<BatchId>,
+    ) -> Result<usize, StoreError> {
+        self.store
+            .write(move |transaction| {
+                let mut table = transaction.open_table(definition)?;
+                let mut removed = 0;
+                for batch_id in batches {
+                    removed += usize::from(table.remove(&batch_id.to_b256().0)?.is_some());
+                }
+                Ok(removed)
             })
             .await
     }
@@ -305,6 +324,7 @@ mod tests {
             recorded: Some(B256::repeat_byte(5)),
             reason: "another hash".to_owned(),
             since: Timestamp::UNIX_EPOCH,
+            dismissed: false,
         };
         let store = Durable::open(Some(&path)).await.unwrap();
         store
@@ -340,6 +360,8 @@ mod tests {
             .await
             .unwrap();
         assert_eq!((released, store.quarantined().await.unwrap().len()), (1, 1));
+        assert_eq!(store.forget_conflicts(vec![conflict.batch_id]).await.unwrap(), 1);
+        assert_eq!(store.conflicts().await.unwrap(), []);
         store.set_plugin_value("source", "cursor", None).await.unwrap();
         assert_eq!(store.plugin_value("source", "cursor").await.unwrap(), None);
     }

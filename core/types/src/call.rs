@@ -138,8 +138,14 @@ pub enum SettleOutcome {
         /// What the contract said.
         reason: String,
     },
-    /// The contract takes nothing from us at present (paused, not authorised): hold everything.
+    /// The contract takes nothing from anybody at present (paused): hold everything.
     Unavailable {
+        /// What the contract said.
+        reason: String,
+    },
+    /// The contract takes nothing from the account that sent it (not authorised): hold that account; others
+    /// may go on.
+    NotAuthorised {
         /// What the contract said.
         reason: String,
     },

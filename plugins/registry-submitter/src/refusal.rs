@@ -78,7 +78,7 @@ impl Refusal {
             DataContractNotCreated::SELECTOR => return Consequence::MoreGas,
             SequenceGap::SELECTOR | StateRootMismatch::SELECTOR => SettleOutcome::OutOfOrder { reason },
             EnforcedPause::SELECTOR => SettleOutcome::Unavailable { reason },
-            NotAuthorizedSequencer::SELECTOR => SettleOutcome::Unavailable {
+            NotAuthorizedSequencer::SELECTOR => SettleOutcome::NotAuthorised {
                 reason: format!("{reason} for {from}"),
             },
             _ => SettleOutcome::Refused { reason },

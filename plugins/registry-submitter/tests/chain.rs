@@ -115,7 +115,7 @@ async fn a_failed_bulk_call_says_what_stands_in_the_way() {
     let settled = outcomes(&plugin.settle(&settle).await.unwrap());
     let name = format!("setSequencerAuthorization for {OTHER}");
     assert!(
-        matches!(&settled[0], SettleOutcome::Unavailable { reason } if reason.contains(&name)),
+        matches!(&settled[0], SettleOutcome::NotAuthorised { reason } if reason.contains(&name)),
         "{settled:?}"
     );
 
