@@ -113,7 +113,7 @@ impl Stack {
                 Anvil::account(COMMITTING_ACCOUNT).to_bytes().to_string(),
             );
         SidecarBuilder { program }
-            .set("chain.rpc_urls", format!("[\"{}\"]", self.chain.url()))
+            .rpc_urls([self.chain.url()])
             .set("chain.addresses", self.addresses.display())
             .set("sequencer.url", self.sequencer.url())
             .set("sidecar.data_dir", "")
@@ -134,6 +134,13 @@ impl SidecarBuilder {
     pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.program = self.program.arg("--set").arg(format!("{key}={value}"));
         self
+    }
+
+    /// Sets the nodes that it asks, the preferred one first.
+    #[must_use]
+    pub fn rpc_urls<'a>(self, urls: impl IntoIterator<Item = &'a Url>) -> Self {
+        let urls: Vec<_> = urls.into_iter().map(Url::as_str).collect();
+        self.set("chain.rpc_urls", format_args!("{urls:?}"))
     }
 
     /// Adds a file over the configuration.
@@ -163,13 +170,19 @@ impl SidecarBuilder {
     /// # Errors
     /// [`StackError::Process`] with its last lines, if it ends or takes too long.
     pub async fn start(&self) -> Result<Sidecar, StackError> {
+        let sidecar = self.launch().await?;
+        sidecar.ready().await?;
+        Ok(sidecar)
+    }
+
+    /// Starts it and returns once it can be asked, ready or not.
+    ///
+    /// # Errors
+    /// [`StackError::Process`] with its last lines, if it ends or takes too long.
+    pub async fn launch(&self) -> Result<Sidecar, StackError> {
         let process = self.program.spawn()?;
         let rpc = listening(&process, "json-rpc is served").await?;
         let health = listening(&process, "health and metrics are served").await?;
-        let ready = health
-            .join("readyz")
-            .map_err(|_| StackError::Address(health.to_string()))?;
-        process.ready(&ready, START).await?;
         Ok(Sidecar {
             process,
             rpc: Rpc::new(rpc),
@@ -204,6 +217,16 @@ impl Sidecar {
     /// See [`RpcFailure`].
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, RpcFailure> {
         self.rpc.call(method, params).await
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// [`ProcessError`] with its last lines, if it ends or takes too long.
+    pub async fn ready(&self) -> Result<(), ProcessError> {
+        let mut ready = self.health.clone();
+        ready.set_path("readyz");
+        self.process.ready(&ready, START).await
     }
 
     /// Asks it to stop, as a service manager does, and waits for its end.

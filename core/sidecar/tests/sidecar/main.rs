@@ -4,6 +4,8 @@
 
 mod anchoring;
 mod command_line;
+mod crashes;
 mod restart;
 mod serving;
 mod stage;
+mod watch;

@@ -1,0 +1,146 @@
+//! What a running sidecar shows of itself: `set_status`, health, metrics.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use set_testkit::Sidecar;
+
+use crate::stage::PATIENCE;
+
+/// Another program's state changes without telling anybody: asking is the only event there is.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// Waits until `set_status` is as wanted, and gives it.
+pub(crate) async fn status(sidecar: &Sidecar, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let search = async {
+        let mut ticks = tokio::time::interval(ASK_EVERY);
+        loop {
+            ticks.tick().await;
+            last = sidecar.call("set_status", json!([])).await.unwrap();
+            if wanted(&last) {
+                return;
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    assert!(
+        found.is_ok(),
+        "never saw {what}; the status stays {last:#}; its log ends with\n{}",
+        log_end(sidecar)
+    );
+    last
+}
+
+/// Waits until a commitment's answer of `set_getCommitment` is as wanted, and gives it.
+pub(crate) async fn commitment(sidecar: &Sidecar, batch: impl serde::Serialize, stage: &str) -> Value {
+    let mut last = Value::Null;
+    let search = async {
+        let mut ticks = tokio::time::interval(ASK_EVERY);
+        loop {
+            ticks.tick().await;
+            // Unknown until the source was asked.
+            if let Ok(answer) = sidecar.call("set_getCommitment", json!([batch])).await {
+                last = answer;
+            }
+            if last["stage"] == stage {
+                return;
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    assert!(found.is_ok(), "never {stage}, but {last:#}");
+    last
+}
+
+/// How many commitments are in a stage.
+pub(crate) fn in_stage(status: &Value, stage: &str) -> usize {
+    status["pipeline"]["stages"][stage].as_u64().unwrap_or_default() as usize
+}
+
+/// The alarm of this kind, of whatever part.
+pub(crate) fn alarm<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    of_kind(status, "alarms", kind)
+}
+
+/// The hold of this kind.
+pub(crate) fn hold<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    of_kind(status, "holds", kind)
+}
+
+/// Whether nothing is held back and nothing needs a look.
+pub(crate) fn is_well(status: &Value) -> bool {
+    let mut found = vec![];
+    for list in ["alarms", "holds"] {
+        lists(status, list, &mut found);
+    }
+    found.is_empty()
+}
+
+fn of_kind<'a>(status: &'a Value, list: &str, kind: &str) -> Option<&'a Value> {
+    let mut found = vec![];
+    lists(status, list, &mut found);
+    found.into_iter().find(|entry| entry["kind"] == kind)
+}
+
+/// The entries of all lists with this name, whatever part they belong to.
+fn lists<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                match member {
+                    Value::Array(entries) if key == name => found.extend(entries),
+                    member => lists(member, name, found),
+                }
+            }
+        }
+        Value::Array(entries) => entries.iter().for_each(|entry| lists(entry, name, found)),
+        _ => {}
+    }
+}
+
+/// Status and body of one of the health server's routes.
+pub(crate) async fn health(sidecar: &Sidecar, path: &str) -> (u16, String) {
+    let answer = reqwest::get(sidecar.health.join(path).unwrap()).await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// A metric's value, summed over the series that bear these labels; `None` where there is no such series.
+pub(crate) async fn metric(sidecar: &Sidecar, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let (_, text) = health(sidecar, "metrics").await;
+    let values = text.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (found, rest) = series.split_once('{').unwrap_or((series, ""));
+        let fits = |(key, value): &(&str, &str)| rest.contains(&format!("{key}=\"{value}\""));
+        (found == name && labels.iter().all(fits)).then(|| value.parse::<f64>().unwrap())
+    });
+    values.reduce(|sum, value| sum + value)
+}
+
+/// Waits until a metric has a value.
+pub(crate) async fn metric_is(sidecar: &Sidecar, name: &str, labels: &[(&str, &str)], wanted: f64) {
+    let mut last = None;
+    let search = async {
+        let mut ticks = tokio::time::interval(ASK_EVERY);
+        loop {
+            ticks.tick().await;
+            last = metric(sidecar, name, labels).await;
+            if last == Some(wanted) {
+                return;
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    assert!(found.is_ok(), "{name}{labels:?} stays {last:?}");
+}
+
+/// Whether a line of its log contains `text`.
+pub(crate) fn logged(sidecar: &Sidecar, text: &str) -> bool {
+    sidecar.process.lines().iter().any(|line| line.contains(text))
+}
+
+fn log_end(sidecar: &Sidecar) -> String {
+    let lines = sidecar.process.lines();
+    let end = lines.len().saturating_sub(20);
+    lines[end..].join("\n")
+}
