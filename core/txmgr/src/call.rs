@@ -1,6 +1,9 @@
 //! What goes into the transaction manager, and what comes back.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Serialize, Serializer};
@@ -20,20 +23,32 @@ pub struct Call {
     pub gas_limit: u64,
 }
 
-/// Names a call in every event about it. Ids of one run of the program are never those of another.
+/// Names a call in every event about it, whichever account sends it. Ids of one run of the program are
+/// never those of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CallId {
-    /// A call submitted in this run, counted from 0.
+    /// A call submitted in this run, counted from 0 over all accounts.
     Submitted(u64),
-    /// A transaction that an earlier run signed and left, by its nonce. What it contains is for the
-    /// chain to say: nobody in this run planned it.
-    Recovered(u64),
+    /// A transaction that an earlier run signed and left. What it contains is for the chain to say:
+    /// nobody in this run planned it.
+    Recovered {
+        /// The account that signed it.
+        account: Address,
+        /// Its nonce.
+        nonce: u64,
+    },
 }
 
 impl CallId {
+    /// An id that no other call of this process has.
+    pub(crate) fn next() -> Self {
+        static SUBMITTED: AtomicU64 = AtomicU64::new(0);
+        Self::Submitted(SUBMITTED.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Whether an earlier run signed it.
     pub const fn is_recovered(self) -> bool {
-        matches!(self, Self::Recovered(_))
+        matches!(self, Self::Recovered { .. })
     }
 }
 
@@ -41,7 +56,7 @@ impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Submitted(number) => write!(f, "{number}"),
-            Self::Recovered(nonce) => write!(f, "recovered-{nonce}"),
+            Self::Recovered { account, nonce } => write!(f, "recovered-{account:#x}-{nonce}"),
         }
     }
 }
@@ -54,7 +69,7 @@ impl Serialize for CallId {
 
 /// What happened to a call. For one call they come in this order: `Sent`, once for each signed
 /// version; `Included`; then either `Settled` or `Reorged`, and after the latter `Included` again.
-/// `Superseded` or `Dropped` ends it early, and nothing follows the last `Settled`.
+/// `Superseded`, `Returned` or `Dropped` ends it early, and nothing follows the last `Settled`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TxEvent {
     /// A signed version went out, or may have. After a replacement it comes again with another hash;
@@ -114,6 +129,14 @@ pub enum TxEvent {
         /// The nonce.
         nonce: u64,
     },
+    /// It was not sent and will not be, for no fault of its own: what it was planned for is over. Plan
+    /// anew, from what the chain holds.
+    Returned {
+        /// The call.
+        id: CallId,
+        /// What changed.
+        reason: &'static str,
+    },
     /// The node refuses it for good, and it was never sent; its nonce goes to the next call.
     Dropped {
         /// The call.
@@ -132,6 +155,7 @@ impl TxEvent {
             | Self::Reorged { id, .. }
             | Self::Settled { id, .. }
             | Self::Superseded { id, .. }
+            | Self::Returned { id, .. }
             | Self::Dropped { id, .. } => *id,
         }
     }

@@ -17,6 +17,17 @@ pub(crate) enum Outcome {
     Ambiguous(String),
 }
 
+impl Outcome {
+    /// The outcome as metrics name it.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected(rejection, _) => rejection.label(),
+            Self::Ambiguous(_) => "ambiguous",
+        }
+    }
+}
+
 /// Why a node surely did not take a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejection {
@@ -38,6 +49,8 @@ pub(crate) enum Rejection {
     Invalid,
     /// It was not sent at all, because its bytes could not be kept first.
     NotJournaled,
+    /// It was not sent at all, because this process may not send any more.
+    NotLeading,
 }
 
 impl Rejection {
@@ -53,6 +66,7 @@ impl Rejection {
             Self::Refused => "refused",
             Self::Invalid => "invalid",
             Self::NotJournaled => "not_journaled",
+            Self::NotLeading => "not_leading",
         }
     }
 }

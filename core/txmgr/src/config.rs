@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use set_chain::{ChainView, Head, SettlementTag};
 use set_types::{CallLimits, ConfigProblem, FeeContext};
 
-use crate::Wei;
+use crate::{BlockShare, CallSize, Wei};
 
 /// Gas that a transaction may have at all (EIP-7825, in force from Karst on).
 const TX_GAS_CAP: u64 = 16_777_216;
@@ -45,6 +45,10 @@ pub struct TxConfig {
     /// Estimated compressed bytes of one signed transaction, at most. Default 19,000: an op-batcher
     /// that throttles passes over what is larger than 20,000.
     pub max_estimated_bytes: u64,
+    /// What commitments take of a block at most, all accounts together, by gas limit and, where the chain
+    /// counts it, by DA footprint: `target` (the chain's gas target, at which the base fee stays where it
+    /// is), a percentage such as `25%`, or `off`. Default `target`.
+    pub max_block_share: BlockShare,
     /// Least tip, per gas. Default 1 wei, which is geth's least.
     pub min_tip: Wei,
     /// No transaction offers more than this per gas. Default 100 gwei.
@@ -70,6 +74,7 @@ impl Default for TxConfig {
             max_gas: 15_000_000,
             max_bytes: 120_000,
             max_estimated_bytes: 19_000,
+            max_block_share: BlockShare::Target,
             min_tip: Wei(1),
             max_fee: Wei::gwei(100),
             fee_ceiling_multiplier: 5,
@@ -80,6 +85,9 @@ impl Default for TxConfig {
 }
 
 impl TxConfig {
+    /// Most transactions in flight: what geth queues for one sender.
+    pub(crate) const MAX_IN_FLIGHT: usize = 64;
+
     /// Every problem of the section; empty where there is none.
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
@@ -110,11 +118,12 @@ impl TxConfig {
             "is below `resubmission_timeout`, so the alarm would come before the cure".into(),
         );
         check(
-            (1..=64).contains(&self.max_in_flight),
+            (1..=Self::MAX_IN_FLIGHT).contains(&self.max_in_flight),
             "max_in_flight",
             format!(
-                "is {}; write 1 to 64, which is what geth queues for one sender",
-                self.max_in_flight
+                "is {}; write 1 to {}, which is what geth queues for one sender",
+                self.max_in_flight,
+                Self::MAX_IN_FLIGHT
             ),
         );
         check(
@@ -145,33 +154,46 @@ impl TxConfig {
         problems
     }
 
-    /// What one call may take on the chain as it is now. `calls` is [`Self::max_in_flight`]; a planner
-    /// that knows how much room is left lowers it.
-    pub fn call_limits(&self, view: &ChainView) -> CallLimits {
+    /// What one call may take on the chain as it is now, and by what was `learnt` of it. `calls` is
+    /// [`Self::max_in_flight`]; a planner that knows how much room is left lowers it.
+    pub(crate) fn call_limits(&self, view: &ChainView, learnt: Option<CallSize>) -> CallLimits {
+        let head = view.latest;
         // A tenth stays for the deposit that every block starts with and for whoever else is there.
-        let block = view.latest.map(|head| head.gas_limit / 10 * 9);
-        let scalar = view.latest.and_then(|head| head.da_footprint_scalar);
+        let block = head.map(|head| {
+            let whole = head.gas_limit / 10 * 9;
+            self.max_block_share.gas(&head).map_or(whole, |share| share.min(whole))
+        });
+        let scalar = head.and_then(|head| head.da_footprint_scalar);
+        let footprint = block
+            .zip(scalar)
+            .map(|(block, scalar)| block.max(CallSize::SMALLEST.estimated_bytes.saturating_mul(scalar)));
+        let block = block.map(|gas| gas.max(CallSize::SMALLEST.gas));
+        let learnt_gas = learnt.map(|size| size.gas);
+        let learnt_bytes = learnt.map(|size| size.estimated_bytes);
+        let least = |configured: u64, others: [Option<u64>; 2]| others.into_iter().flatten().fold(configured, u64::min);
         CallLimits {
-            gas: block.map_or(self.max_gas, |block| block.min(self.max_gas)),
+            gas: least(self.max_gas, [block, learnt_gas]),
             bytes: self.max_bytes,
-            estimated_bytes: self.max_estimated_bytes,
-            da_footprint: scalar.and(block),
+            estimated_bytes: least(self.max_estimated_bytes, [learnt_bytes, None]),
+            da_footprint: footprint,
             da_footprint_scalar: scalar,
             calls: u32::try_from(self.max_in_flight).unwrap_or(u32::MAX),
         }
     }
 
     /// What a transaction would cost per gas now, for policies; `None` until the chain was seen.
-    pub fn fee_context(&self, view: &ChainView) -> Option<FeeContext> {
+    pub(crate) fn fee_context(&self, view: &ChainView) -> Option<FeeContext> {
         view.latest.map(|head| FeeContext {
             base_fee: head.next_base_fee,
             tip: self.tip(&head),
         })
     }
 
-    /// The tip of a new transaction, in wei per gas.
+    /// The tip of a new transaction, in wei per gas: what the node suggests, but no more than `max_fee`
+    /// leaves beside the base fee. A node that suggests absurdly much stops nobody.
     pub(crate) fn tip(&self, head: &Head) -> u128 {
-        head.suggested_tip.max(self.min_tip.0)
+        let affordable = self.max_fee.0.saturating_sub(head.next_base_fee);
+        head.suggested_tip.min(affordable).max(self.min_tip.0)
     }
 }
 
@@ -244,20 +266,50 @@ mod tests {
 
     #[test]
     fn limits_follow_the_chain() {
-        let config = TxConfig::default();
+        let config = TxConfig {
+            max_block_share: BlockShare::Off,
+            ..TxConfig::default()
+        };
         let mut view = ChainView::unknown();
-        assert_eq!(config.call_limits(&view).gas, 15_000_000);
+        assert_eq!(config.call_limits(&view, None).gas, 15_000_000);
         view.latest = Some(head());
-        let limits = config.call_limits(&view);
+        let limits = config.call_limits(&view, None);
         assert_eq!((limits.gas, limits.da_footprint), (9_000_000, None));
         view.latest = Some(Head {
             gas_limit: 30_000_000,
             da_footprint_scalar: Some(400),
             ..head()
         });
-        let limits = config.call_limits(&view);
+        let limits = config.call_limits(&view, None);
         assert_eq!((limits.gas, limits.da_footprint), (15_000_000, Some(27_000_000)));
         assert_eq!(limits.da_footprint_scalar, Some(400));
+    }
+
+    #[test]
+    fn limits_follow_the_share_and_what_was_learnt_but_one_commitment_always_fits() {
+        let mut view = ChainView::unknown();
+        view.latest = Some(Head {
+            da_footprint_scalar: Some(400),
+            ..head()
+        });
+        let limits = |share, learnt| {
+            let config = TxConfig {
+                max_block_share: share,
+                ..TxConfig::default()
+            };
+            let limits = config.call_limits(&view, learnt);
+            (limits.gas, limits.estimated_bytes, limits.da_footprint)
+        };
+        let learnt = CallSize {
+            gas: 2_000_000,
+            estimated_bytes: 3_000,
+        };
+        assert_eq!(limits(BlockShare::Target, None), (5_000_000, 19_000, Some(5_000_000)));
+        assert_eq!(
+            limits(BlockShare::Target, Some(learnt)),
+            (2_000_000, 3_000, Some(5_000_000))
+        );
+        assert_eq!(limits(BlockShare::Percent(1), None), (500_000, 19_000, Some(400_000)));
     }
 
     #[test]

@@ -93,7 +93,8 @@ mod tests {
     #[case::least_tip(100, 0, Some(terms(1, 201)))]
     #[case::capped(600, 10, Some(terms(10, 1_000)))]
     #[case::at_the_cap(990, 10, Some(terms(10, 1_000)))]
-    #[case::above_the_cap(991, 10, None)]
+    #[case::a_tip_beyond_reason(600, u128::MAX, Some(terms(400, 1_000)))]
+    #[case::above_the_cap(1_000, 10, None)]
     fn fresh_terms(#[case] base: u128, #[case] tip: u128, #[case] expected: Option<FeeTerms>) {
         let config = TxConfig {
             max_fee: Wei(1_000),

@@ -1,30 +1,26 @@
 //! How the rest of the program talks to an account's coordinator.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
 use set_chain::{ChainView, L2Provider};
-use set_types::ConfigProblem;
+use set_lease::Leadership;
+use set_types::{CallLimits, ConfigProblem, FeeContext};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     time::timeout,
 };
 
 use crate::{
-    Call, CallId, Journal, TxConfig, TxEvent, TxSigner, TxStatus,
+    BlockBudget, Call, CallId, CallSize, Journal, TxConfig, TxEvent, TxSigner, TxStatus,
     coordinator::{Coordinator, Parts, Submission},
+    room::Room,
 };
 
 /// Events that may wait for their reader; more stay with the coordinator, which never waits for it.
 const EVENT_CAPACITY: usize = 64;
 
-/// Why a transaction manager could not start.
+/// Why a transaction manager could not start, or take other settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TxError {
@@ -54,16 +50,33 @@ pub enum SubmitError {
     },
 }
 
+/// What an account's transaction manager works with.
+pub struct StartParts {
+    /// The section `[txmgr]`.
+    pub config: TxConfig,
+    /// Signs, and says which account it is.
+    pub signer: Arc<dyn TxSigner>,
+    /// The node.
+    pub provider: L2Provider,
+    /// Chain id of the L2.
+    pub chain_id: u64,
+    /// The chain's head and tags.
+    pub heads: watch::Receiver<Arc<ChainView>>,
+    /// The account's signed transactions.
+    pub journal: Journal,
+    /// Whether this process may send.
+    pub leadership: Leadership,
+    /// What all accounts of this process have in flight; each gets a clone of the same one.
+    pub budget: BlockBudget,
+}
+
 /// One account's transactions. Cheap to clone; what it stands for is one task that owns the account's
 /// nonces.
 #[derive(Debug, Clone)]
 pub struct TxMgr {
     address: Address,
-    max_gas: u64,
-    max_bytes: u64,
-    max_in_flight: usize,
-    room: Arc<Semaphore>,
-    ids: Arc<AtomicU64>,
+    config: Arc<watch::Sender<Arc<TxConfig>>>,
+    room: Room,
     submissions: mpsc::Sender<Submission>,
     status: watch::Receiver<Arc<TxStatus>>,
 }
@@ -79,51 +92,76 @@ pub struct TxMgr {
 ///
 /// # Panics
 /// Outside a Tokio runtime.
-pub fn start(
-    config: TxConfig,
-    signer: Arc<dyn TxSigner>,
-    provider: L2Provider,
-    chain_id: u64,
-    heads: watch::Receiver<Arc<ChainView>>,
-    journal: Journal,
-) -> Result<(TxMgr, mpsc::Receiver<TxEvent>), TxError> {
-    let problems = config.validate();
-    if !problems.is_empty() {
-        return Err(TxError::Config(problems));
-    }
-    let address = signer.address();
-    let max_in_flight = config.max_in_flight;
-    let room = Arc::new(Semaphore::new(max_in_flight));
-    let (submissions, submitted) = mpsc::channel(max_in_flight);
+pub fn start(parts: StartParts) -> Result<(TxMgr, mpsc::Receiver<TxEvent>), TxError> {
+    check(&parts.config)?;
+    let address = parts.signer.address();
+    let room = Room::new(parts.config.max_in_flight);
+    let (config, configs) = watch::channel(Arc::new(parts.config));
+    let (submissions, submitted) = mpsc::channel(TxConfig::MAX_IN_FLIGHT);
     let (events, receiver) = mpsc::channel(EVENT_CAPACITY);
-    let (max_gas, max_bytes) = (config.max_gas, config.max_bytes);
     let (coordinator, status) = Coordinator::new(Parts {
-        config,
-        signer,
-        provider,
-        chain_id,
-        heads,
-        journal,
+        configs,
+        signer: parts.signer,
+        provider: parts.provider,
+        chain_id: parts.chain_id,
+        heads: parts.heads,
+        journal: parts.journal,
+        leadership: parts.leadership,
+        budget: parts.budget,
         submitted,
     });
     tokio::spawn(coordinator.run(events));
     let manager = TxMgr {
         address,
-        max_gas,
-        max_bytes,
-        max_in_flight,
+        config: Arc::new(config),
         room,
-        ids: Arc::default(),
         submissions,
         status,
     };
     Ok((manager, receiver))
 }
 
+fn check(config: &TxConfig) -> Result<(), TxError> {
+    let problems = config.validate();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(TxError::Config(problems))
+    }
+}
+
 impl TxMgr {
     /// The sending account.
     pub const fn address(&self) -> Address {
         self.address
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> Arc<TxConfig> {
+        self.config.borrow().clone()
+    }
+
+    /// Puts other settings in force, for what is in flight too.
+    ///
+    /// # Errors
+    /// [`TxError::Config`] with every problem of them; nothing changes then.
+    pub fn reconfigure(&self, config: TxConfig) -> Result<(), TxError> {
+        check(&config)?;
+        self.room.resize(config.max_in_flight);
+        self.config.send_replace(Arc::new(config));
+        Ok(())
+    }
+
+    /// What one call may take on the chain as it is now: the configured caps, the share of a block, and
+    /// what was learnt of the sizes that blocks pass over. `calls` is `max_in_flight`; a planner that
+    /// knows how much room is left lowers it.
+    pub fn call_limits(&self, view: &ChainView) -> CallLimits {
+        self.config().call_limits(view, self.status.borrow().size_limit)
+    }
+
+    /// What a transaction would cost per gas now, for policies; `None` until the chain was seen.
+    pub fn fee_context(&self, view: &ChainView) -> Option<FeeContext> {
+        self.config().fee_context(view)
     }
 
     /// Queues a call, once fewer than `max_in_flight` are on their way to a block. Calls are sent in
@@ -146,20 +184,21 @@ impl TxMgr {
                 allowed,
             })
         };
-        fits("gas", "max_gas", call.gas_limit, self.max_gas)?;
-        fits("bytes", "max_bytes", call.data.len() as u64, self.max_bytes)?;
-        let room = self.room.clone().acquire_owned().await;
-        let permit = room.map_err(|_| SubmitError::Closed)?;
-        // There are as many places in the channel as there are permits, so this does not wait.
-        let place = self.submissions.reserve().await.map_err(|_| SubmitError::Closed)?;
-        let id = CallId::Submitted(self.ids.fetch_add(1, Ordering::Relaxed));
-        place.send(Submission { id, call, permit });
+        let config = self.config();
+        fits("gas", "max_gas", call.gas_limit, config.max_gas)?;
+        fits("bytes", "max_bytes", call.data.len() as u64, config.max_bytes)?;
+        let size = CallSize::of(&call);
+        let place = self.room.take().await.ok_or(SubmitError::Closed)?;
+        // The channel holds as many as there can ever be places, so this hardly waits.
+        let entry = self.submissions.reserve().await.map_err(|_| SubmitError::Closed)?;
+        let id = CallId::next();
+        entry.send(Submission { id, call, size, place });
         Ok(id)
     }
 
     /// How many calls would be taken at once.
     pub fn room(&self) -> usize {
-        self.room.available_permits()
+        self.room.free()
     }
 
     /// Where the account and its transactions stand.
@@ -177,8 +216,11 @@ impl TxMgr {
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.room.close();
         let mut status = self.status.clone();
-        // A call that the coordinator has not seen yet shows by the room that it takes.
-        let idle = status.wait_for(|status| status.is_idle() && self.room() == self.max_in_flight);
-        matches!(timeout(deadline, idle).await, Ok(Ok(_)))
+        let idle = async {
+            // A call that the coordinator has not seen yet shows by the place that it takes.
+            self.room.emptied().await;
+            status.wait_for(|status| status.is_idle()).await.is_ok()
+        };
+        timeout(deadline, idle).await.unwrap_or(false)
     }
 }

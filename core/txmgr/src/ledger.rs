@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn slot() -> Slot {
-        Slot::new(None, None)
+        Slot::new(None, None, None)
     }
 
     fn commit(ledger: &mut Ledger, nonce: u64) {

@@ -8,8 +8,12 @@
 //!
 //! An answer that leaves open whether the node has a transaction counts as sent. A call whose nonce
 //! was used by something else is given back ([`TxEvent::Superseded`]): what the chain holds decides
-//! what is to be planned anew.
+//! what is to be planned anew. Without [`set_lease::Leadership`] nothing is signed and nothing sent.
+//!
+//! Several accounts of one process share a [`BlockBudget`], so that together they leave of each block
+//! what [`TxConfig::max_block_share`] leaves to others.
 
+mod block_budget;
 mod call;
 mod classify;
 mod config;
@@ -18,16 +22,22 @@ mod fees;
 mod handle;
 mod journal;
 mod ledger;
+mod metrics;
+mod room;
 mod signer;
+mod size;
 mod slot;
 mod status;
 mod sweep;
 mod wei;
 
+pub use block_budget::{BlockBudget, BlockShare, BlockShareError};
 pub use call::{Call, CallId, TxEvent};
 pub use config::TxConfig;
-pub use handle::{SubmitError, TxError, TxMgr, start};
+pub use handle::{StartParts, SubmitError, TxError, TxMgr, start};
 pub use journal::{Journal, JournalError};
+pub use metrics::describe_metrics;
 pub use signer::{LocalKey, SignError, SignerConfig, SignerConfigError, TxSigner};
+pub use size::CallSize;
 pub use status::{Alarm, AlarmKind, InFlight, TxStatus};
 pub use wei::{Wei, WeiError};

@@ -7,9 +7,9 @@ use alloy::{
 use alloy_primitives::{Address, B256, Bytes, TxKind, keccak256};
 use set_chain::{BlockRef, SettlementTag};
 use set_types::Timestamp;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
-use crate::{Call, CallId, fees::FeeTerms};
+use crate::{Call, CallId, block_budget::Share, fees::FeeTerms, room::Place};
 
 /// Gas of a transfer without data, which is what fills a gap between nonces.
 const FILLER_GAS: u64 = 21_000;
@@ -164,12 +164,14 @@ pub(crate) struct Slot {
     /// Whether a job signs or sends for it right now.
     pub(crate) busy: bool,
     /// Room in flight, given back once it is in a block.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) place: Option<Place>,
+    /// Its share of the block that will hold it, given back likewise.
+    pub(crate) share: Option<Share>,
 }
 
 impl Slot {
     /// A nonce that was just given to a call, or to a filler.
-    pub(crate) fn new(id: Option<CallId>, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(id: Option<CallId>, place: Option<Place>, share: Option<Share>) -> Self {
         let now = Instant::now();
         Self {
             id,
@@ -185,17 +187,18 @@ impl Slot {
             cancel: false,
             accepted: false,
             busy: false,
-            permit,
+            place,
+            share,
         }
     }
 
     /// A nonce that an earlier run signed for. Its newest version is to be sent again.
-    pub(crate) fn recovered(id: Option<CallId>, versions: Vec<Version>) -> Self {
+    pub(crate) fn recovered(id: Option<CallId>, versions: Vec<Version>, share: Share) -> Self {
         Self {
             resend: versions.last().map(|version| version.hash),
             versions,
             progress: Progress::Committed,
-            ..Self::new(id, None)
+            ..Self::new(id, None, Some(share))
         }
     }
 

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, U256};
 use serde::Serialize;
 use set_types::Timestamp;
 
-use crate::{CallId, Wei};
+use crate::{CallId, CallSize, TxConfig, Wei, metrics::AccountMetrics};
 
 /// An account's transactions at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,6 +14,10 @@ use crate::{CallId, Wei};
 pub struct TxStatus {
     /// The sending account.
     pub address: Address,
+    /// The settings in force.
+    pub in_force: TxConfig,
+    /// Whether this process may send from it.
+    pub leading: bool,
     /// Its balance in wei at the head; `None` until the node answered once.
     pub balance: Option<U256>,
     /// Its nonce at the head; `None` until the node answered once.
@@ -26,6 +30,9 @@ pub struct TxStatus {
     pub in_flight: Vec<InFlight>,
     /// Transactions in a block that is not settled enough yet.
     pub awaiting_settlement: usize,
+    /// The largest call that blocks surely take, where they were seen to pass over larger ones; `None`
+    /// where only the configured caps count.
+    pub size_limit: Option<CallSize>,
     /// What needs the operator, or may soon.
     pub alarms: Vec<Alarm>,
 }
@@ -108,34 +115,44 @@ impl AlarmKind {
 }
 
 /// The alarms that are on. Says each once when it starts and once when it ends.
-#[derive(Debug, Default)]
-pub(crate) struct Alarms(BTreeMap<AlarmKind, Alarm>);
+#[derive(Debug)]
+pub(crate) struct Alarms {
+    on: BTreeMap<AlarmKind, Alarm>,
+    metrics: AccountMetrics,
+}
 
 impl Alarms {
+    pub(crate) const fn new(metrics: AccountMetrics) -> Self {
+        Self {
+            on: BTreeMap::new(),
+            metrics,
+        }
+    }
+
     /// Turns an alarm on, or renews its message.
     pub(crate) fn raise(&mut self, kind: AlarmKind, message: impl Into<String>) {
         let message = message.into();
-        match self.0.get_mut(&kind) {
+        match self.on.get_mut(&kind) {
             Some(alarm) => alarm.message = message,
             None => {
                 tracing::warn!(alarm = kind.label(), "{message}");
-                metrics::gauge!("set_tx_alarm", "kind" => kind.label()).set(1.0);
+                self.metrics.alarm(kind.label()).set(1.0);
                 let since = Timestamp::now();
-                self.0.insert(kind, Alarm { kind, since, message });
+                self.on.insert(kind, Alarm { kind, since, message });
             }
         }
     }
 
     /// Turns an alarm off.
     pub(crate) fn clear(&mut self, kind: AlarmKind) {
-        if self.0.remove(&kind).is_some() {
+        if self.on.remove(&kind).is_some() {
             tracing::info!(alarm = kind.label(), "alarm over");
-            metrics::gauge!("set_tx_alarm", "kind" => kind.label()).set(0.0);
+            self.metrics.alarm(kind.label()).set(0.0);
         }
     }
 
     /// The alarms that are on.
     pub(crate) fn list(&self) -> Vec<Alarm> {
-        self.0.values().cloned().collect()
+        self.on.values().cloned().collect()
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct Question {
     pub(crate) account: Address,
     /// The head, at which nonce and balance are read.
     pub(crate) head: BlockRef,
+    /// Whether the nonce is read at the node's newest block instead, which may be newer: while this
+    /// process did not send, another may have.
+    pub(crate) newest_nonce: bool,
     /// Nonces that are in no block, with the hashes of their versions; in order.
     pub(crate) open: Vec<(u64, Vec<B256>)>,
     /// Nonces that are in a block.
@@ -96,7 +99,8 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     let client = provider.client();
     let mut batch = BatchRequest::new(client);
     let at = BlockId::hash(head.hash);
-    let account_nonce = batch.add_call::<_, U64>("eth_getTransactionCount", &(question.account, at))?;
+    let nonce_at = if question.newest_nonce { BlockId::latest() } else { at };
+    let account_nonce = batch.add_call::<_, U64>("eth_getTransactionCount", &(question.account, nonce_at))?;
     let balance = batch.add_call::<_, U256>("eth_getBalance", &(question.account, at))?;
     let newest_now = newest.map(|block| add_block(&mut batch, block.number)).transpose()?;
     let tag_now = question.tag.map(|tag| add_block(&mut batch, tag.number)).transpose()?;
@@ -309,6 +313,7 @@ mod tests {
         Question {
             account: Anvil::account(1).address(),
             head,
+            newest_nonce: false,
             open: Vec::new(),
             included: Vec::new(),
             tag: None,

@@ -6,9 +6,10 @@ use alloy_primitives::B256;
 use set_chain::Head;
 use tokio::time::Instant;
 
-use super::{Coordinator, Job};
+use super::{Coordinator, Job, Submission};
 use crate::{
     AlarmKind, Call, TxEvent, Wei,
+    block_budget::Bounds,
     classify::{Outcome, Rejection},
     fees::FeeTerms,
     journal::Keep,
@@ -51,7 +52,7 @@ impl Coordinator {
             return;
         }
         if self.front.is_none() {
-            self.take_next();
+            self.take_next(head);
         }
         let Some(front) = &mut self.front else {
             return;
@@ -80,19 +81,26 @@ impl Coordinator {
 
     /// Gives a nonce to the next call, or to a filler where a gap holds up others and no call is there
     /// to close it.
-    fn take_next(&mut self) {
+    fn take_next(&mut self, head: &Head) {
         // A nonce that is given out again must not be forgotten after its new bytes are kept.
         let forgetting = self.running.values().any(|job| matches!(job, Job::Forget));
         if forgetting || !self.ledger.can_assign() {
             return;
         }
-        let (call, slot) = match self.queue.pop_front() {
-            Some(submission) => (submission.call, Slot::new(Some(submission.id), Some(submission.permit))),
-            None if self.ledger.has_gap() => {
-                tracing::info!(account = %self.account, "filling a gap between nonces");
-                (slot::filler(self.account), Slot::new(None, None))
-            }
-            None => return,
+        let (call, slot) = if let Some(next) = self.queue.front() {
+            let bounds = Bounds::of(self.config.max_block_share, head);
+            let Some(share) = self.budget.admit(next.size, bounds) else {
+                return;
+            };
+            let Some(Submission { id, call, place, .. }) = self.queue.pop_front() else {
+                return;
+            };
+            (call, Slot::new(Some(id), Some(place), Some(share)))
+        } else if self.ledger.has_gap() {
+            tracing::info!(account = %self.account, "filling a gap between nonces");
+            (slot::filler(self.account), Slot::new(None, None, None))
+        } else {
+            return;
         };
         self.front = self.ledger.assign(slot).map(|nonce| Front {
             nonce,
@@ -109,6 +117,9 @@ impl Coordinator {
             return;
         };
         slot.busy = false;
+        if slot.progress == Progress::Provisional && !self.lead.is_leading() {
+            return self.return_front(nonce);
+        }
         let version = match result {
             Ok(version) => version,
             Err(problem) => {
@@ -158,17 +169,18 @@ impl Coordinator {
                 self.forget(vec![nonce]);
                 self.sweeping.wanted = true;
                 if let Some(id) = slot.and_then(|slot| slot.id) {
-                    metrics::counter!("set_tx_superseded_total").increment(1);
+                    self.metrics.counter("set_tx_superseded_total").increment(1);
                     tracing::warn!(nonce, %id, "nonce is used already; its call is to be planned anew");
                     self.emit(TxEvent::Superseded { id, nonce });
                 }
             }
+            Rejection::NotLeading => self.return_front(nonce),
             Rejection::Invalid => {
                 self.front = None;
                 let slot = self.ledger.release(nonce);
                 self.forget(vec![nonce]);
                 if let Some(id) = slot.and_then(|slot| slot.id) {
-                    metrics::counter!("set_tx_dropped_total").increment(1);
+                    self.metrics.counter("set_tx_dropped_total").increment(1);
                     tracing::warn!(nonce, %id, %cause, "the node refuses the transaction for good");
                     self.emit(TxEvent::Dropped { id, reason: cause });
                 }

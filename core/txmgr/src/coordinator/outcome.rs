@@ -9,45 +9,16 @@ use crate::{
     AlarmKind, TxEvent, Wei,
     fees::FeeTerms,
     slot::{Progress, Slot},
-    sweep::{Answer, Inclusion, Question, Sighting},
+    sweep::{Answer, Inclusion, Sighting},
 };
 
 impl Coordinator {
-    /// What to ask at a head.
-    pub(super) fn question(&self, head: BlockRef) -> Question {
-        let mut open = Vec::new();
-        let mut included = Vec::new();
-        let mut settles = false;
-        for (nonce, slot) in self.ledger.slots() {
-            match slot.progress {
-                Progress::Provisional => {}
-                Progress::Committed => {
-                    let hashes = slot.versions.iter().map(|version| version.hash);
-                    open.push((*nonce, hashes.collect()));
-                }
-                Progress::Included { block, told, .. } => {
-                    included.push((*nonce, block));
-                    settles |= self.settlement(block) > told;
-                }
-            }
-        }
-        let tags = [self.sweeping.safe, self.sweeping.finalized];
-        let tag = tags.into_iter().flatten().max_by_key(|tag| tag.number);
-        Question {
-            account: self.account,
-            head,
-            open,
-            included,
-            tag: tag.filter(|_| settles),
-        }
-    }
-
     /// How settled a canonical block is, by the tags of the question that runs; never more than is watched for.
-    fn settlement(&self, block: BlockRef) -> SettlementTag {
+    pub(super) fn settlement(&self, block: BlockRef) -> SettlementTag {
         let reached = |tag: Option<BlockRef>| tag.is_some_and(|tag| tag.number >= block.number);
-        let settled = if reached(self.sweeping.finalized) {
+        let settled = if reached(self.sweeping.asked.finalized) {
             SettlementTag::Finalized
-        } else if reached(self.sweeping.safe) {
+        } else if reached(self.sweeping.asked.safe) {
             SettlementTag::Safe
         } else {
             SettlementTag::Included
@@ -57,9 +28,14 @@ impl Coordinator {
 
     /// Takes in what the chain says.
     pub(super) fn on_swept(&mut self, answer: Answer) {
+        self.sweeping.answered();
+        self.alarms.clear(AlarmKind::Unobserved);
         self.account_nonce = Some(answer.account_nonce);
         self.balance = Some(answer.balance);
         self.ledger.sync(answer.account_nonce);
+        if let Some(term) = self.sweeping.asked.term {
+            self.lead.read(term);
+        }
         for nonce in &answer.reorged {
             self.on_reorged(*nonce);
         }
@@ -119,7 +95,8 @@ impl Coordinator {
             block,
             told: SettlementTag::Included,
         };
-        slot.permit = None;
+        slot.place = None;
+        slot.share = None;
         slot.resend = None;
         slot.bump = false;
         slot.absence = Default::default();
@@ -134,8 +111,12 @@ impl Coordinator {
             return self.emit(TxEvent::Superseded { id, nonce });
         }
         let result = if succeeded { "succeeded" } else { "reverted" };
-        metrics::counter!("set_tx_included_total", "result" => result).increment(1);
-        metrics::histogram!("set_tx_inclusion_seconds").record(waited.as_secs_f64());
+        self.metrics
+            .counter_of("set_tx_included_total", "result", result)
+            .increment(1);
+        self.metrics
+            .histogram("set_tx_inclusion_seconds")
+            .record(waited.as_secs_f64());
         tracing::info!(%id, nonce, %hash, block = block.number, gas_used, succeeded, "transaction included");
         self.emit(TxEvent::Included {
             id,
@@ -155,7 +136,7 @@ impl Coordinator {
         let Progress::Included { hash, block, .. } = slot.progress else {
             return;
         };
-        metrics::counter!("set_tx_reorged_total").increment(1);
+        self.metrics.counter("set_tx_reorged_total").increment(1);
         tracing::warn!(nonce, %hash, block = block.number, "a reorg took the transaction's block away");
         slot.progress = Progress::Committed;
         slot.touched = Instant::now();
@@ -170,7 +151,7 @@ impl Coordinator {
     }
 
     fn on_superseded(&mut self, nonce: u64) {
-        metrics::counter!("set_tx_superseded_total").increment(1);
+        self.metrics.counter("set_tx_superseded_total").increment(1);
         let slot = self.ledger.remove(nonce);
         if let Some(id) = slot.and_then(|slot| slot.id) {
             tracing::warn!(nonce, %id, "another transaction used the nonce; its call is to be planned anew");
@@ -260,7 +241,7 @@ impl Coordinator {
 
     /// Counts the fees beside gas too: neither has a cap in the transaction, and the pool asks for both.
     fn check_balance(&mut self, balance: U256) {
-        metrics::gauge!("set_tx_balance_wei").set(f64::from(balance));
+        self.metrics.gauge("set_tx_balance_wei").set(f64::from(balance));
         let fresh = self.view.latest.and_then(|head| FeeTerms::fresh(&head, &self.config));
         let gas_price = fresh.map_or(self.config.max_fee.0, |terms| terms.cap);
         let largest = U256::from(gas_price)

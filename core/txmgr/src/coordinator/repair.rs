@@ -78,7 +78,7 @@ impl Coordinator {
         if let Some(slot) = self.ledger.get_mut(nonce) {
             slot.resend = None;
         }
-        metrics::counter!("set_tx_resent_total").increment(1);
+        self.metrics.counter("set_tx_resent_total").increment(1);
         tracing::debug!(nonce, %hash, "sending the same bytes again");
         self.send(nonce, hash, None);
     }
@@ -96,7 +96,7 @@ impl Coordinator {
         match (terms, slot.replacement_call(self.account)) {
             (Some(terms), Some(call)) => {
                 tracing::info!(nonce, %hash, tip = %Wei(terms.tip), fee_cap = %Wei(terms.cap), "replacing a transaction");
-                metrics::counter!("set_tx_replaced_total").increment(1);
+                self.metrics.counter("set_tx_replaced_total").increment(1);
                 self.alarms.clear(AlarmKind::FeeCeiling);
                 let tx = slot::unsigned(&call, nonce, self.chain_id, terms);
                 self.sign(nonce, tx);
@@ -147,6 +147,8 @@ impl Coordinator {
         tracing::debug!(nonce, %hash, %cause, "the node refuses the transaction");
         match rejection {
             Rejection::NonceTooLow => self.sweeping.wanted = true,
+            // Kept, so it goes out with the next lease.
+            Rejection::NotLeading => slot.resend = Some(hash),
             // A higher bid of ours lies in the pool, unless this was the highest.
             Rejection::ReplacementUnderpriced => slot.bump = first_time,
             // At the ceiling there is nothing more to offer: the same bytes wait for their next turn.

@@ -10,8 +10,11 @@ use alloy::{
 };
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
 use set_chain::{EndpointConfig, SettlementTag};
+use set_lease::Leadership;
 use set_testkit::Anvil;
-use set_txmgr::{AlarmKind, Call, Journal, LocalKey, TxConfig, TxEvent, TxMgr, TxSigner, TxStatus};
+use set_txmgr::{
+    AlarmKind, BlockBudget, Call, Journal, LocalKey, StartParts, TxConfig, TxEvent, TxMgr, TxSigner, TxStatus,
+};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use url::Url;
 
@@ -75,7 +78,17 @@ impl Account {
         .unwrap();
         let (heads, tracking) = set_chain::track(provider.clone(), anvil.chain_id(), Duration::from_millis(50));
         let tracker = tokio::spawn(tracking);
-        let (manager, events) = set_txmgr::start(config, signer, provider, anvil.chain_id(), heads, journal).unwrap();
+        let (manager, events) = set_txmgr::start(StartParts {
+            config,
+            signer,
+            provider,
+            chain_id: anvil.chain_id(),
+            heads,
+            journal,
+            leadership: Leadership::always(),
+            budget: BlockBudget::default(),
+        })
+        .unwrap();
         Self {
             manager,
             events,

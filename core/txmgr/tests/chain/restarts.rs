@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use alloy_primitives::U256;
+use alloy_primitives::{B256, U256};
 use set_testkit::Anvil;
 use set_txmgr::{CallId, Journal, TxEvent};
 
-use crate::fixture::{Account, empty_pool, foreign_transfer, key, patient, received};
+use crate::fixture::{Account, empty_pool, foreign_transfer, key, patient, received, transfer};
 
 /// The journal is free once the killed coordinator is gone.
 async fn open(dir: &Path, anvil: &Anvil) -> Journal {
@@ -18,10 +18,15 @@ async fn open(dir: &Path, anvil: &Anvil) -> Journal {
     }
 }
 
-async fn included_as(account: &mut Account, expected: CallId) -> alloy_primitives::B256 {
+/// Waits until a transaction of the run before was included; gives its hash.
+async fn recovered(account: &mut Account, expected: u64) -> B256 {
     match account.event().await {
-        TxEvent::Included { id, hash, .. } => {
-            assert_eq!(id, expected);
+        TxEvent::Included {
+            id: CallId::Recovered { account: of, nonce },
+            hash,
+            ..
+        } => {
+            assert_eq!((of, nonce), (key().address(), expected));
             hash
         }
         other => panic!("{other:?}"),
@@ -41,9 +46,9 @@ async fn what_was_sent_goes_out_again_before_anything_new() {
     let mut account = Account::start(&anvil, anvil.url(), patient(), open(dir.path(), &anvil).await);
     assert_eq!(account.send(1).await.0, 2);
     anvil.mine(1).await.unwrap();
-    assert_eq!(included_as(&mut account, CallId::Recovered(0)).await, first);
-    assert_eq!(included_as(&mut account, CallId::Recovered(1)).await, second);
-    included_as(&mut account, CallId::Submitted(0)).await;
+    assert_eq!(recovered(&mut account, 0).await, first);
+    assert_eq!(recovered(&mut account, 1).await, second);
+    assert_eq!(account.included().await.0, 2);
     assert_eq!(received(&anvil).await, U256::from(3));
 }
 
@@ -57,7 +62,7 @@ async fn what_was_included_meanwhile_is_found() {
     anvil.mine(5).await.unwrap();
 
     let mut account = Account::start(&anvil, anvil.url(), patient(), open(dir.path(), &anvil).await);
-    assert_eq!(included_as(&mut account, CallId::Recovered(0)).await, hash);
+    assert_eq!(recovered(&mut account, 0).await, hash);
     assert_eq!(account.send(1).await.0, 1);
 }
 
@@ -72,7 +77,7 @@ async fn without_its_journal_what_lies_in_the_pool_is_outbid() {
     let (nonce, hash) = account.send(10).await;
     assert_eq!(nonce, 0);
     anvil.mine(1).await.unwrap();
-    assert_eq!(included_as(&mut account, CallId::Submitted(0)).await, hash);
+    assert_eq!(account.included().await.1, hash);
     assert_eq!(received(&anvil).await, U256::from(10));
 }
 
@@ -80,7 +85,8 @@ async fn without_its_journal_what_lies_in_the_pool_is_outbid() {
 async fn a_nonce_that_somebody_else_used_gives_the_call_back() {
     let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
     let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
-    account.send(1).await;
+    let sent = account.manager.submit(transfer(1)).await.unwrap();
+    assert!(matches!(account.event().await, TxEvent::Sent { nonce: 0, .. }));
     empty_pool(&anvil).await;
     foreign_transfer(&anvil, 0).await;
     anvil.mine(1).await.unwrap();
@@ -89,7 +95,7 @@ async fn a_nonce_that_somebody_else_used_gives_the_call_back() {
     assert!(account.is_silent());
     anvil.mine(1).await.unwrap();
     match account.event().await {
-        TxEvent::Superseded { id, nonce } => assert_eq!((id, nonce), (CallId::Submitted(0), 0)),
+        TxEvent::Superseded { id, nonce } => assert_eq!((id, nonce), (sent, 0)),
         other => panic!("{other:?}"),
     }
     assert_eq!(account.manager.room(), 8);
