@@ -1,13 +1,14 @@
 //! The task that owns the ledger: events in, work out.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, PoisonError, RwLock},
     time::Instant,
 };
 
 use set_chain::ChainView;
 use set_index::Synced;
-use set_txmgr::TxEvent;
+use set_lease::{Leadership, LeaseState};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -16,22 +17,19 @@ use tokio::{
 
 use crate::{
     clock::Now,
+    control::{Account, AdmitError, Command},
     ledger::{Event, Ledger},
+    seats::Seats,
     work::Workshop,
 };
-
-/// What the handle asks of the task.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Stop once nothing is on its way, or at this moment; answer whether nothing was left.
-    Drain(Instant, oneshot::Sender<bool>),
-}
 
 /// Owns the ledger; never waits for a plugin.
 pub(crate) struct Coordinator {
     ledger: Arc<RwLock<Ledger>>,
     workshop: Workshop,
-    tx_events: mpsc::Receiver<TxEvent>,
+    seats: Seats,
+    leadership: Leadership,
+    leases: watch::Receiver<Arc<LeaseState>>,
     heads: watch::Receiver<Arc<ChainView>>,
     synced: watch::Receiver<Synced>,
     commands: mpsc::Receiver<Command>,
@@ -44,17 +42,25 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     pub(crate) fn new(
         ledger: Arc<RwLock<Ledger>>,
-        workshop: Workshop,
-        tx_events: mpsc::Receiver<TxEvent>,
+        mut workshop: Workshop,
+        accounts: Vec<Account>,
+        leadership: Leadership,
         heads: watch::Receiver<Arc<ChainView>>,
         commands: mpsc::Receiver<Command>,
         revisions: watch::Sender<u64>,
     ) -> Self {
         let synced = workshop.index.synced();
+        let mut seats = Seats::default();
+        for account in accounts {
+            seats.add(account);
+        }
+        workshop.accounts = seats.txmgrs();
         Self {
             ledger,
             workshop,
-            tx_events,
+            seats,
+            leases: leadership.changes(),
+            leadership,
             heads,
             synced,
             commands,
@@ -64,13 +70,14 @@ impl Coordinator {
         }
     }
 
-    /// Runs until it has drained, or until the transaction manager or the chain's tracker is gone.
+    /// Runs until it has drained, or until a transaction manager or the chain's tracker is gone.
     pub(crate) async fn run(mut self) {
         let view = self.heads.borrow_and_update().clone();
         let synced = self.synced.borrow_and_update().clone();
         self.handle(vec![Event::Chain(view), Event::Indexed(synced)]);
         loop {
             let wake = self.begin_work();
+            self.release_accounts();
             if self.finish_draining().await {
                 return;
             }
@@ -84,10 +91,11 @@ impl Coordinator {
     /// Starts what is to be done now; gives when to look again.
     fn begin_work(&mut self) -> Option<Instant> {
         let now = Now::read();
-        let (room, from) = (self.workshop.txmgr.room(), self.workshop.txmgr.address());
+        let rooms = self.seats.rooms();
+        let term = self.leadership.holds().then(|| self.leadership.state().term);
         let (work, wake, reports_wait) = {
             let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-            let work = ledger.next_work(room, from, now);
+            let work = ledger.next_work(&rooms, term, now);
             (work, ledger.wake_at(now), ledger.reports_wait(now))
         };
         self.workshop.prover.yield_to_reports(reports_wait);
@@ -95,6 +103,23 @@ impl Coordinator {
             self.workers.spawn(self.workshop.clone().perform(piece));
         }
         wake
+    }
+
+    /// Lets accounts go that were retired.
+    fn release_accounts(&mut self) {
+        let ledger = &self.ledger;
+        let gone = self.seats.release(
+            |account| read(ledger).is_retired(account),
+            |account| {
+                ledger
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .forget_account(account)
+            },
+        );
+        if gone {
+            self.workshop.accounts = self.seats.txmgrs();
+        }
     }
 
     fn handle(&mut self, events: Vec<Event>) {
@@ -113,7 +138,7 @@ impl Coordinator {
         let Some((deadline, _)) = self.draining else {
             return false;
         };
-        let clean = self.ledger.read().unwrap_or_else(PoisonError::into_inner).is_drained();
+        let clean = read(&self.ledger).is_drained();
         if !clean && Instant::now() < deadline {
             return false;
         }
@@ -123,6 +148,45 @@ impl Coordinator {
             let _ = done.send(clean);
         }
         true
+    }
+
+    fn obey(&mut self, command: Command) {
+        let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        // An answer that nobody waits for any more is dropped.
+        match command {
+            Command::Admit(account, done) => {
+                let address = account.address();
+                if ledger.knows(address) {
+                    let _ = done.send(Err(AdmitError::Known(address)));
+                    return;
+                }
+                tracing::info!(account = %address, "commitments are sent from one more account");
+                ledger.admit(address, account.recovered(), Now::read());
+                self.seats.add(account);
+                self.workshop.accounts = self.seats.txmgrs();
+                let _ = done.send(Ok(()));
+            }
+            Command::Retire(account, done) => {
+                tracing::info!(%account, "nothing more is sent from an account");
+                ledger.retire(account);
+                self.seats.retire(account, done);
+            }
+            Command::Resume(account, done) => {
+                let known = ledger.knows(account);
+                if known {
+                    ledger.admit(account, Vec::new(), Now::read());
+                }
+                let _ = done.send(known);
+            }
+            Command::Dismiss(batch_id, done) => {
+                let _ = done.send(ledger.dismiss_conflict(batch_id));
+            }
+            Command::Drain(deadline, done) => {
+                tracing::info!("the pipeline stops");
+                ledger.drain();
+                self.draining = Some((deadline, done));
+            }
+        }
     }
 
     /// Waits for something to happen, or for `wake`. `None`: the end.
@@ -137,21 +201,14 @@ impl Coordinator {
         };
         tokio::select! {
             command = self.commands.recv() => {
-                if let Some(Command::Drain(deadline, done)) = command {
-                    tracing::info!("the pipeline stops");
-                    self.draining = Some((deadline, done));
-                    self.ledger.write().unwrap_or_else(PoisonError::into_inner).drain();
-                    return Some(Vec::new());
-                }
-                None
+                self.obey(command?);
+                Some(Vec::new())
             }
-            event = self.tx_events.recv() => {
-                let mut events = vec![Event::Tx(event?)];
-                while let Ok(event) = self.tx_events.try_recv() {
-                    events.push(Event::Tx(event));
-                }
-                Some(events)
+            events = poll_fn(|context| self.seats.poll_events(context)) => {
+                Some(events?.into_iter().map(Event::Tx).collect())
             }
+            // Without a lease there is nobody who could change it.
+            Ok(()) = self.leases.changed() => Some(Vec::new()),
             changed = self.heads.changed() => {
                 changed.ok()?;
                 let view = self.heads.borrow_and_update().clone();
@@ -173,4 +230,8 @@ impl Coordinator {
             () = timer => Some(Vec::new()),
         }
     }
+}
+
+fn read(ledger: &RwLock<Ledger>) -> std::sync::RwLockReadGuard<'_, Ledger> {
+    ledger.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,14 +9,17 @@
 
 mod clock;
 mod config;
+mod control;
 mod coordinator;
 mod ledger;
 mod pipeline;
 mod plan_check;
 mod proofs;
+mod seats;
 mod status;
 mod work;
 
 pub use config::{EventsRootCheck, PipelineConfig, StateRootCheck};
+pub use control::{Account, AdmitError, PipelineControl};
 pub use pipeline::{Parts, Pipeline, PipelineError, PipelineHandle, PipelineView};
 pub use status::{Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingFilter, PipelineStatus, SourceStatus};

@@ -1,6 +1,7 @@
 //! The pipeline as a task: starting it, watching it, stopping it.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use std::{
 use set_chain::ChainView;
 use set_host::{PolicyChain, SourceClient, SubmitterClient};
 use set_index::{Durable, Index, StoreError};
-use set_txmgr::{TxConfig, TxEvent, TxMgr};
+use set_lease::Leadership;
 use set_types::{BatchId, ConfigProblem, PendingCommitment, PendingCursor};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -18,7 +19,8 @@ use tokio::{
 use crate::{
     clock::Now,
     config::PipelineConfig,
-    coordinator::{Command, Coordinator},
+    control::{Account, Command, PipelineControl},
+    coordinator::Coordinator,
     ledger::{Ledger, Start},
     proofs::Prover,
     status::{PendingFilter, PipelineStatus},
@@ -33,12 +35,10 @@ pub struct Parts {
     pub policies: PolicyChain,
     /// What turns commitments into calls.
     pub submitter: SubmitterClient,
-    /// What signs and sends them.
-    pub txmgr: TxMgr,
-    /// The transaction manager's configuration: caps for a call, and how long calls are watched.
-    pub tx_config: TxConfig,
-    /// What the transaction manager says of them.
-    pub tx_events: mpsc::Receiver<TxEvent>,
+    /// What signs and sends them, one for each sending account. More can be admitted later.
+    pub accounts: Vec<Account>,
+    /// Whether this process may send. While it may not, the pipeline polls, checks and reports.
+    pub leadership: Leadership,
     /// The chain's head and tags.
     pub heads: watch::Receiver<Arc<ChainView>>,
     /// Where commitments are anchored.
@@ -76,27 +76,18 @@ impl Pipeline {
         if !problems.is_empty() {
             return Err(PipelineError::Config(problems));
         }
-        let recovered = parts
-            .txmgr
-            .status()
-            .in_flight
-            .iter()
-            .filter_map(|transaction| transaction.id)
-            .filter(|id| id.is_recovered())
-            .collect();
         let start = Start {
             chain_id: parts.chain_id,
-            watched_until: parts.tx_config.watch_until,
+            accounts: parts.accounts.iter().map(Account::address).collect(),
             quarantined: parts.durable.quarantined().await?,
             conflicts: parts.durable.conflicts().await?,
-            recovered,
+            recovered: parts.accounts.iter().flat_map(Account::recovered).collect(),
         };
         let workshop = Workshop {
             source: parts.source,
             policies: parts.policies,
             submitter: parts.submitter,
-            txmgr: parts.txmgr,
-            tx_config: parts.tx_config,
+            accounts: Arc::new(BTreeMap::new()),
             heads: parts.heads.clone(),
             index: parts.index,
             durable: parts.durable,
@@ -106,11 +97,19 @@ impl Pipeline {
         let view = PipelineView { ledger: ledger.clone() };
         let (commands, receiver) = mpsc::channel(4);
         let (revisions, revision) = watch::channel(0);
-        let coordinator = Coordinator::new(ledger, workshop, parts.tx_events, parts.heads, receiver, revisions);
+        let coordinator = Coordinator::new(
+            ledger,
+            workshop,
+            parts.accounts,
+            parts.leadership,
+            parts.heads,
+            receiver,
+            revisions,
+        );
         let task = tokio::spawn(coordinator.run());
         Ok(PipelineHandle {
             view,
-            commands,
+            control: PipelineControl::new(commands),
             revision,
             task,
         })
@@ -121,7 +120,7 @@ impl Pipeline {
 #[derive(Debug)]
 pub struct PipelineHandle {
     view: PipelineView,
-    commands: mpsc::Sender<Command>,
+    control: PipelineControl,
     revision: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
@@ -130,6 +129,11 @@ impl PipelineHandle {
     /// What readers ask; outlives the pipeline, and then shows its last state.
     pub fn view(&self) -> PipelineView {
         self.view.clone()
+    }
+
+    /// What changes it while it runs: accounts come and go, conflicts are dismissed.
+    pub fn control(&self) -> PipelineControl {
+        self.control.clone()
     }
 
     /// Changes whenever something happened: for those who wait for a state.
@@ -142,9 +146,7 @@ impl PipelineHandle {
     pub async fn drain(mut self, deadline: Duration) -> bool {
         let (done, drained) = oneshot::channel();
         let until = Instant::now() + deadline;
-        if self.commands.send(Command::Drain(until, done)).await.is_err() {
-            return false;
-        }
+        self.control.send(Command::Drain(until, done)).await;
         let clean = drained.await.unwrap_or(false);
         self.stopped().await;
         clean

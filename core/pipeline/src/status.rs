@@ -23,6 +23,8 @@ pub struct PipelineStatus {
     pub source: SourceStatus,
     /// Entries of the source's list that cannot be read, the first 100.
     pub malformed: Vec<MalformedEntry>,
+    /// Whether this process may send; while it may not, it only checks and reports.
+    pub leading: bool,
     /// Whether the pipeline is stopping.
     pub draining: bool,
 }
@@ -63,8 +65,10 @@ pub enum HoldKind {
     Chain,
     /// Transactions of the run before are not resolved yet.
     Recovery,
-    /// The contract takes nothing from this account at present (paused, not authorised).
+    /// The contract takes nothing from anybody at present (paused).
     Contract,
+    /// The contract takes nothing from one sending account (not authorised); others go on.
+    Account,
     /// The submitter fails to plan, or proposed what it must not.
     Submitter,
     /// Streams' heads cannot be read.
@@ -105,6 +109,8 @@ pub enum AlarmKind {
     ReorgAfterReport,
     /// The submitter proposed a call that it is not allowed.
     SubmitterViolation,
+    /// The submitter cannot plan these, each alone: they do not fit the limits of a transaction, say.
+    Unplannable,
     /// The durable store cannot be written.
     Store,
 }
@@ -118,6 +124,7 @@ impl AlarmKind {
             Self::ReportRefused => "report_refused",
             Self::ReorgAfterReport => "reorg_after_report",
             Self::SubmitterViolation => "submitter_violation",
+            Self::Unplannable => "unplannable",
             Self::Store => "store",
         }
     }

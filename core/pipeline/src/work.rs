@@ -1,11 +1,12 @@
 //! Doing what the ledger asks for: each piece of work ends in one event.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use alloy_primitives::Address;
 use set_chain::ChainView;
 use set_host::{CallError, CallErrorKind, PolicyChain, SourceClient, SubmitterClient};
 use set_index::{Durable, Index};
-use set_txmgr::{Call, TxConfig, TxMgr};
+use set_txmgr::{Call, CallId, TxMgr};
 use set_types::{
     CandidateCall, Commitment, EvaluateRequest, HeadsRequest, LookupRequest, PlanRequest, PolicyContext, PollRequest,
     PollStreamRequest, ReportRequest, StreamHead, Timestamp,
@@ -24,8 +25,7 @@ pub(crate) struct Workshop {
     pub(crate) source: SourceClient,
     pub(crate) policies: PolicyChain,
     pub(crate) submitter: SubmitterClient,
-    pub(crate) txmgr: TxMgr,
-    pub(crate) tx_config: TxConfig,
+    pub(crate) accounts: Arc<BTreeMap<Address, TxMgr>>,
     pub(crate) heads: watch::Receiver<Arc<ChainView>>,
     pub(crate) index: Index,
     pub(crate) durable: Durable,
@@ -36,6 +36,7 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         Self {
             violation: matches!(error.kind, CallErrorKind::NotAllowed(_)),
+            permanent: matches!(error.kind, CallErrorKind::Refused { retryable: false, .. }),
             ..Self::new(error)
         }
     }
@@ -101,18 +102,21 @@ impl Workshop {
                 }
             }
             Work::Plan {
+                account,
                 commitments,
                 heads,
                 calls,
             } => {
                 let asked = commitments.iter().map(|commitment| commitment.batch_id).collect();
                 Event::Planned {
+                    account,
                     asked,
-                    answer: self.plan(commitments, heads, calls).await,
+                    answer: self.plan(account, commitments, heads, calls).await,
                 }
             }
-            Work::Submit { calls } => Event::Submitted {
-                results: self.submit(calls).await,
+            Work::Submit { account, calls } => Event::Submitted {
+                account,
+                results: self.submit(account, calls).await,
             },
             Work::Settle {
                 call,
@@ -148,26 +152,44 @@ impl Workshop {
         }
     }
 
+    fn txmgr(&self, account: Address) -> Result<&TxMgr, Failure> {
+        // An account goes only once nothing is asked for it any more.
+        let known = self.accounts.get(&account);
+        known.ok_or_else(|| Failure::new(format!("{account} is no sending account any more")))
+    }
+
     fn policy_context(&self) -> PolicyContext {
         PolicyContext {
             now: Timestamp::now(),
-            fees: self.tx_config.fee_context(&self.heads.borrow()),
+            // They are the market's, and so the same for every account.
+            fees: self
+                .accounts
+                .values()
+                .next()
+                .and_then(|txmgr| txmgr.fee_context(&self.heads.borrow())),
         }
     }
 
-    async fn plan(&self, commitments: Vec<Commitment>, heads: Vec<StreamHead>, calls: u32) -> Result<Plan, Failure> {
-        let mut limits = self.tx_config.call_limits(&self.heads.borrow());
+    async fn plan(
+        &self,
+        account: Address,
+        commitments: Vec<Commitment>,
+        heads: Vec<StreamHead>,
+        calls: u32,
+    ) -> Result<Plan, Failure> {
+        let mut limits = self.txmgr(account)?.call_limits(&self.heads.borrow());
         limits.calls = limits.calls.min(calls);
         let request = PlanRequest {
             commitments,
             heads,
             limits,
-            from: self.txmgr.address(),
+            from: account,
         };
         let response = self.submitter.plan(&request).await?;
         plan_check::check(&request, &response).map_err(|problem| Failure {
             message: format!("submitter `{}`: {problem}", self.submitter.id()),
             violation: true,
+            permanent: false,
         })?;
         Ok(Plan {
             calls: response.calls,
@@ -177,20 +199,25 @@ impl Workshop {
 
     /// Hands calls over in order. After one that is not taken, none is: a stream's later commitments
     /// would go out without the earlier ones.
-    async fn submit(&self, calls: Vec<(CallKey, CandidateCall)>) -> Vec<(CallKey, Result<set_txmgr::CallId, Failure>)> {
+    async fn submit(
+        &self,
+        account: Address,
+        calls: Vec<(CallKey, CandidateCall)>,
+    ) -> Vec<(CallKey, Result<CallId, Failure>)> {
+        let txmgr = self.txmgr(account);
         let mut results = Vec::with_capacity(calls.len());
         let mut refused: Option<Failure> = None;
         for (key, candidate) in calls {
-            let result = match &refused {
-                Some(failure) => Err(failure.clone()),
-                None => {
+            let result = match (&txmgr, &refused) {
+                (_, Some(failure)) | (Err(failure), None) => Err(failure.clone()),
+                (Ok(txmgr), None) => {
                     let call = Call {
                         to: candidate.to,
                         data: candidate.data,
                         value: candidate.value,
                         gas_limit: candidate.gas_limit,
                     };
-                    self.txmgr.submit(call).await.map_err(Failure::new)
+                    txmgr.submit(call).await.map_err(Failure::new)
                 }
             };
             if let Err(failure) = &result {
@@ -213,6 +240,10 @@ impl Workshop {
         for conflict in &record.conflicts {
             let kept = self.durable.record_conflict(conflict.clone()).await;
             kept.map_err(Failure::new)?;
+        }
+        if !record.forget_conflicts.is_empty() {
+            let forgotten = self.durable.forget_conflicts(record.forget_conflicts.clone()).await;
+            forgotten.map_err(Failure::new)?;
         }
         if !record.reported.is_empty() {
             let marked = self.index.mark_reported(record.reported.clone()).await;

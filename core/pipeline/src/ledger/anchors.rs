@@ -39,7 +39,7 @@ impl Ledger {
     ) {
         self.leave_chain(batch_id);
         self.alarms.clear_for(AlarmKind::ChainConflict, batch_id);
-        let closed = self.closed.get(&batch_id).map(|(_, reason)| reason.clone());
+        let closed = self.closed.get(&batch_id).map(|conflict| conflict.reason.clone());
         let report_at = self.config.report_at;
         let Some(entry) = self.entry_mut(batch_id) else {
             return;
@@ -315,14 +315,16 @@ impl Ledger {
         reason: String,
         now: Now,
     ) {
-        self.closed.insert(batch_id, (tx_hash, reason.clone()));
-        self.to_record.conflict(ReportConflict {
+        let conflict = ReportConflict {
             batch_id,
             tx_hash,
             recorded,
             reason,
             since: now.wall,
-        });
+            dismissed: false,
+        };
+        self.closed.insert(batch_id, conflict.clone());
+        self.to_record.conflict(conflict);
         self.alarms
             .raise(AlarmKind::ReportConflict, Some(batch_id), REPORT_CONFLICT, now);
     }
@@ -330,11 +332,40 @@ impl Ledger {
     /// Recalls which reports the source will never take.
     pub(super) fn remember_conflicts(&mut self, conflicts: Vec<ReportConflict>, now: Now) {
         for conflict in conflicts {
-            self.alarms
-                .raise(AlarmKind::ReportConflict, Some(conflict.batch_id), REPORT_CONFLICT, now);
-            self.closed
-                .insert(conflict.batch_id, (conflict.tx_hash, conflict.reason));
+            if !conflict.dismissed {
+                self.alarms
+                    .raise(AlarmKind::ReportConflict, Some(conflict.batch_id), REPORT_CONFLICT, now);
+            }
+            self.closed.insert(conflict.batch_id, conflict);
         }
+    }
+
+    /// The operator has dealt with a conflict: it raises no alarm any more, and is never reported again while
+    /// the source lists it. Says whether there was one.
+    pub(crate) fn dismiss_conflict(&mut self, batch_id: BatchId) -> bool {
+        let Some(conflict) = self.closed.get_mut(&batch_id) else {
+            return false;
+        };
+        conflict.dismissed = true;
+        self.to_record.conflict(conflict.clone());
+        for kind in [
+            AlarmKind::ReportConflict,
+            AlarmKind::ReportRefused,
+            AlarmKind::ReorgAfterReport,
+        ] {
+            self.alarms.clear_for(kind, batch_id);
+        }
+        true
+    }
+
+    /// Forgets dismissed conflicts that a list which shows everything does not show.
+    pub(super) fn forget_dismissed(&mut self) {
+        let places = &self.places;
+        let gone = self
+            .closed
+            .extract_if(|batch_id, conflict| conflict.dismissed && !places.contains_key(batch_id))
+            .map(|(batch_id, _)| batch_id);
+        self.to_record.forget_conflicts(gone);
     }
 
     /// Quarantines a waiting commitment for a reason that looking at heads cannot mend.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use set_chain::{BlockRef, SettlementTag};
 use set_txmgr::{CallId, TxEvent};
 use set_types::{BatchId, CandidateCall, Commitment, Log};
@@ -20,6 +20,8 @@ use crate::{
 /// A planned call, from plan to settlement.
 #[derive(Debug)]
 pub(super) struct Call {
+    /// The account that sends it.
+    pub(super) account: Address,
     pub(super) candidate: CandidateCall,
     /// What it commits: the contents as they were planned, in the order of the candidate's batches.
     commitments: Vec<Arc<Commitment>>,
@@ -59,8 +61,9 @@ pub(super) struct Inclusion {
 }
 
 impl Call {
-    pub(super) fn new(candidate: CandidateCall, commitments: Vec<Arc<Commitment>>) -> Self {
+    pub(super) fn new(account: Address, candidate: CandidateCall, commitments: Vec<Arc<Commitment>>) -> Self {
         Self {
+            account,
             candidate,
             commitments,
             id: None,
@@ -98,7 +101,7 @@ impl Ledger {
             return;
         }
         let Some(key) = self.call_keys.get(&id).copied() else {
-            if self.submitting {
+            if self.accounts.values().any(|account| account.submitting) {
                 self.early.push(event);
             }
             return;
@@ -119,7 +122,7 @@ impl Ledger {
                 logs,
                 ..
             } => {
-                let watch = self.watched_until;
+                let watch = self.watched_until(key);
                 if let Some(call) = self.calls.get_mut(&key) {
                     call.hash = Some(hash);
                     call.inclusion += 1;
@@ -149,6 +152,10 @@ impl Ledger {
                 );
                 self.withdraw(key, true, None, now);
             }
+            TxEvent::Returned { reason, .. } => {
+                tracing::info!(call = key, reason, "a call was given back unsent; planning anew");
+                self.withdraw(key, true, None, now);
+            }
             TxEvent::Dropped { reason, .. } => {
                 tracing::warn!(call = key, reason, "a call was not sent; planning anew");
                 self.withdraw(key, false, Some(reason), now);
@@ -164,13 +171,13 @@ impl Ledger {
                 self.suspect_all();
                 return;
             }
-            TxEvent::Sent { .. } | TxEvent::Settled { .. } => return,
+            TxEvent::Sent { .. } | TxEvent::Returned { .. } | TxEvent::Settled { .. } => return,
         };
         self.recovered.remove(resolved);
         self.reread_all();
     }
 
-    fn reread_all(&mut self) {
+    pub(super) fn reread_all(&mut self) {
         for stream in self.streams.values_mut() {
             stream.reread();
             self.dirty.insert(stream.id);
@@ -184,8 +191,14 @@ impl Ledger {
         self.reread_all();
     }
 
+    /// Until when a call's transaction manager watches it.
+    fn watched_until(&self, key: CallKey) -> SettlementTag {
+        let account = self.calls.get(&key).and_then(|call| self.accounts.get(&call.account));
+        account.map_or(SettlementTag::Finalized, |account| account.watch_until)
+    }
+
     fn call_settled(&mut self, key: CallKey, tag: SettlementTag, now: Now) {
-        let watch = self.watched_until;
+        let watch = self.watched_until(key);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -213,7 +226,7 @@ impl Ledger {
             };
             // What the undone inclusion did not commit may be committed by the next.
             let waits = match &entry.place {
-                Place::Waiting(_) | Place::Planning => true,
+                Place::Waiting(_) | Place::Planning(_) => true,
                 // Somebody else committed it, in a block that may be undone as well.
                 Place::OnChain(on_chain) => {
                     on_chain.report == ReportStep::NotYet && on_chain.anchor.is_none_or(|anchor| anchor.call.is_none())

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use set_chain::{BlockRef, SettlementTag};
 use set_index::{QuarantineCause, StreamPosition};
 use set_types::{BatchId, Commitment, Timestamp};
@@ -39,6 +39,8 @@ pub(super) struct Entry {
     pub(super) strikes: u32,
     /// Whether the contract refused it before: then it goes alone.
     pub(super) refused: bool,
+    /// Whether the submitter could not plan it alone: then it is tried alone.
+    pub(super) unplannable: bool,
     /// A pause after a failure that is not its fault.
     pub(super) pause: Backoff,
     /// Why it pauses.
@@ -56,8 +58,8 @@ pub(super) struct Entry {
 pub(super) enum Place {
     /// In its stream's queue.
     Waiting(Standing),
-    /// Handed to the submitter to plan.
-    Planning,
+    /// Handed to the submitter to plan for this account.
+    Planning(Address),
     /// Part of a call that was planned, and whose outcome is not known.
     InFlight(CallKey),
     /// The chain holds it.
@@ -183,6 +185,7 @@ impl Entry {
             proven: 0,
             strikes: 0,
             refused: false,
+            unplannable: false,
             pause: Backoff::default(),
             pause_reason: String::new(),
             allowed_until: None,
@@ -223,7 +226,7 @@ impl Entry {
             Place::InFlight(call) => Some(*call),
             Place::OnChain(on_chain) => on_chain.anchor.and_then(|anchor| anchor.call),
             Place::Reported { anchor, .. } | Place::Closed { anchor, .. } => anchor.call,
-            Place::Waiting(_) | Place::Planning => None,
+            Place::Waiting(_) | Place::Planning(_) => None,
         }
     }
 }

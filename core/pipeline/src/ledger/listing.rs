@@ -73,6 +73,7 @@ impl Ledger {
         }
         if !answer.more {
             self.release_unlisted();
+            self.forget_dismissed();
         }
     }
 
@@ -250,7 +251,7 @@ impl Ledger {
                     }
                     false
                 }
-                Place::Planning | Place::InFlight(_) => false,
+                Place::Planning(_) | Place::InFlight(_) => false,
             };
             if drop {
                 gone.push(entry.batch_id());

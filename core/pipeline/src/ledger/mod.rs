@@ -3,9 +3,11 @@
 //! [`Ledger::handle`] takes in what happened, [`Ledger::next_work`] says what is to be done. Whoever
 //! does the work hands back an [`Event`] for each piece of it; nothing here waits, and no clock is read.
 
+mod accounts;
 mod alarms;
 mod anchors;
 mod calls;
+mod contract;
 mod entry;
 mod heads;
 mod listing;
@@ -32,14 +34,15 @@ use std::{
     time::Instant,
 };
 
-use alloy_primitives::B256;
-use set_chain::{ChainView, SettlementTag};
+use alloy_primitives::Address;
+use set_chain::ChainView;
 use set_index::{QuarantineEntry, ReportConflict, StreamPosition, Synced};
 use set_txmgr::{CallId, TxEvent};
 use set_types::{BatchId, StreamId, Timestamp};
 
-use self::{alarms::Alarms, calls::Call, entry::Entry, heads::Queue, stream::Stream};
+use self::{accounts::Account, alarms::Alarms, calls::Call, entry::Entry, heads::Queue, stream::Stream};
 pub(crate) use self::{
+    accounts::Room,
     entry::CallKey,
     work::{Event, Failure, Plan, ProofFailure, Record, Work},
 };
@@ -54,8 +57,8 @@ use crate::{
 pub(crate) struct Start {
     /// Chain id of the L2.
     pub(crate) chain_id: u64,
-    /// Until when the transaction manager watches a call.
-    pub(crate) watched_until: SettlementTag,
+    /// The sending accounts.
+    pub(crate) accounts: Vec<Address>,
     /// What was quarantined.
     pub(crate) quarantined: Vec<QuarantineEntry>,
     /// Reports that the source will never take.
@@ -69,8 +72,9 @@ pub(crate) struct Start {
 pub(crate) struct Ledger {
     config: PipelineConfig,
     chain_id: u64,
-    /// Until when the transaction manager watches a call.
-    watched_until: SettlementTag,
+    accounts: BTreeMap<Address, Account>,
+    /// The term of the lease in which this process may send.
+    term: Option<u64>,
     /// The chain as it was seen last.
     view: Arc<ChainView>,
     synced: Synced,
@@ -109,15 +113,15 @@ pub(crate) struct Ledger {
     /// Since when something can go and did not.
     ready_since: Option<Instant>,
     judging: bool,
-    planning: bool,
+    caution: plans::Caution,
     plan_backoff: Backoff,
     plan_reason: String,
     held_back_since: Timestamp,
-    unavailable: Option<plans::Unavailable>,
+    /// Set while the contract takes nothing from anybody.
+    unavailable: Option<contract::Hold>,
     settle_reason: String,
     next_call: CallKey,
     to_submit: Vec<CallKey>,
-    submitting: bool,
     calls: BTreeMap<CallKey, Call>,
     call_keys: HashMap<CallId, CallKey>,
     /// Events about calls whose ids are not known yet.
@@ -137,7 +141,8 @@ pub(crate) struct Ledger {
     report_backoff: Backoff,
     report_reason: String,
     reported: VecDeque<BatchId>,
-    closed: HashMap<BatchId, (B256, String)>,
+    /// Reports that the source will never take.
+    closed: HashMap<BatchId, ReportConflict>,
 
     // what is kept
     kept: HashMap<BatchId, QuarantineEntry>,
@@ -155,7 +160,8 @@ impl Ledger {
         let mut ledger = Self {
             config,
             chain_id: start.chain_id,
-            watched_until: start.watched_until,
+            accounts: BTreeMap::new(),
+            term: None,
             view: Arc::new(ChainView::unknown()),
             synced: Synced::default(),
             streams: BTreeMap::new(),
@@ -173,7 +179,7 @@ impl Ledger {
             reported_since_poll: 0,
             heads: Queue::default(),
             lookups: Queue::default(),
-            recovered: start.recovered.into_iter().collect(),
+            recovered: BTreeSet::new(),
             recovery_ends: None,
             recovery_since: None,
             unproven: VecDeque::new(),
@@ -181,7 +187,7 @@ impl Ledger {
             ready: BTreeSet::new(),
             ready_since: None,
             judging: false,
-            planning: false,
+            caution: plans::Caution::default(),
             plan_backoff: Backoff::default(),
             plan_reason: String::new(),
             held_back_since: now.wall,
@@ -189,7 +195,6 @@ impl Ledger {
             settle_reason: String::new(),
             next_call: 0,
             to_submit: Vec::new(),
-            submitting: false,
             calls: BTreeMap::new(),
             call_keys: HashMap::new(),
             early: Vec::new(),
@@ -216,10 +221,10 @@ impl Ledger {
             wakes: BTreeSet::new(),
             next_sweep: None,
         };
-        if !ledger.recovered.is_empty() {
-            ledger.recovery_ends = Some(now.at + ledger.config.recovery_wait);
-            ledger.recovery_since = Some(now.wall);
+        for account in start.accounts {
+            ledger.admit(account, Vec::new(), now);
         }
+        ledger.expect(start.recovered, now);
         ledger.remember_conflicts(start.conflicts, now);
         ledger
     }
@@ -236,8 +241,8 @@ impl Ledger {
             Event::LookedUp { batches, answer } => self.looked_up(batches, answer, now),
             Event::Proved { commitment, answer } => self.proved(&commitment, answer, now),
             Event::Judged { asked, answer } => self.judged(asked, answer, now),
-            Event::Planned { asked, answer } => self.planned(asked, answer, now),
-            Event::Submitted { results } => self.submitted(results, now),
+            Event::Planned { account, asked, answer } => self.planned(account, asked, answer, now),
+            Event::Submitted { account, results } => self.submitted(account, results, now),
             Event::Outcomes {
                 call,
                 inclusion,
@@ -285,7 +290,7 @@ impl Ledger {
             return;
         };
         let before = ready_key(stream);
-        let findings = stream.walk(now);
+        let findings = stream.walk(&self.calls, now);
         let after = ready_key(stream);
         if let Some(key) = before {
             self.ready.remove(&key);

@@ -1,6 +1,5 @@
 //! What a mined call settled, by the submitter's word.
 
-use alloy_primitives::Address;
 use set_chain::SettlementTag;
 use set_index::QuarantineCause;
 use set_types::{BatchId, SettleOutcome, SettleRequest, Settlement};
@@ -8,6 +7,7 @@ use set_types::{BatchId, SettleOutcome, SettleRequest, Settlement};
 use super::{
     CallKey, Ledger,
     calls::CallStep,
+    contract::Scope,
     entry::{Anchor, Place},
     work::Failure,
 };
@@ -15,7 +15,7 @@ use crate::clock::Now;
 
 impl Ledger {
     /// The next call whose outcome is to be read.
-    pub(super) fn call_to_settle(&mut self, from: Address, now: Now) -> Option<(CallKey, u64, SettleRequest)> {
+    pub(super) fn call_to_settle(&mut self, now: Now) -> Option<(CallKey, u64, SettleRequest)> {
         let (key, call) = self.calls.iter_mut().find(|(_, call)| {
             matches!(call.step, CallStep::Included { reading: false, .. }) && call.pause.is_over(now)
         })?;
@@ -28,7 +28,7 @@ impl Ledger {
             succeeded: inclusion.succeeded,
             gas_used: inclusion.gas_used,
             block_number: inclusion.block.number,
-            from,
+            from: call.account,
             logs: inclusion.logs.clone(),
         };
         Some((*key, call.inclusion, request))
@@ -145,7 +145,14 @@ impl Ledger {
                 if let Some(entry) = self.entry_mut(batch_id) {
                     entry.requeue(false, now);
                 }
-                self.contract_unavailable(key, reason, anchor.block.number, now);
+                self.contract_refuses(key, Scope::Everybody, reason, anchor.block.number, now);
+                self.reread(stream, false);
+            }
+            SettleOutcome::NotAuthorised { reason } => {
+                if let Some(entry) = self.entry_mut(batch_id) {
+                    entry.requeue(false, now);
+                }
+                self.contract_refuses(key, Scope::Sender, reason, anchor.block.number, now);
                 self.reread(stream, false);
             }
             SettleOutcome::Retry { reason } => {
@@ -157,14 +164,18 @@ impl Ledger {
                 self.reread(stream, false);
             }
         }
-        if !matches!(settlement.outcome, SettleOutcome::Unavailable { .. }) {
-            self.contract_available(anchor.block.number);
+        let refused = matches!(
+            settlement.outcome,
+            SettleOutcome::Unavailable { .. } | SettleOutcome::NotAuthorised { .. }
+        );
+        if !refused {
+            self.contract_takes(key, anchor.block.number);
         }
     }
 
     /// A call committed a commitment.
     fn committed(&mut self, key: CallKey, batch_id: BatchId, anchor: Anchor, settled: Option<SettlementTag>, now: Now) {
-        self.contract_available(anchor.block.number);
+        self.contract_takes(key, anchor.block.number);
         let Some(entry) = self.entry(batch_id) else {
             return;
         };
@@ -194,7 +205,7 @@ impl Ledger {
         };
         self.streams.get(stream).is_some_and(|stream| {
             let mut earlier = stream.entries.range(..position);
-            earlier.any(|(_, entry)| matches!(entry.place, Place::Waiting(_) | Place::Planning | Place::InFlight(_)))
+            earlier.any(|(_, entry)| matches!(entry.place, Place::Waiting(_) | Place::Planning(_) | Place::InFlight(_)))
         })
     }
 
@@ -231,6 +242,7 @@ const fn label(outcome: &SettleOutcome) -> &'static str {
         SettleOutcome::OutOfOrder { .. } => "out_of_order",
         SettleOutcome::Refused { .. } => "refused",
         SettleOutcome::Unavailable { .. } => "unavailable",
+        SettleOutcome::NotAuthorised { .. } => "not_authorised",
         SettleOutcome::Retry { .. } => "retry",
     }
 }

@@ -1,37 +1,30 @@
-//! From what may go to calls: what is handed to the submitter, and what becomes of its plan.
+//! From what may go to calls: what is handed to the submitter for an account, and what becomes of its plan.
 
 use std::time::Instant;
 
+use alloy_primitives::Address;
 use set_index::QuarantineCause;
 use set_txmgr::CallId;
-use set_types::{BatchId, CandidateCall, Commitment, StreamHead, Timestamp};
+use set_types::{BatchId, CandidateCall, Commitment, StreamHead};
 
 use super::{
     CallKey, Ledger,
+    accounts::Room,
     calls::Call,
     entry::Place,
+    stream::Stream,
     work::{Failure, Plan},
 };
-use crate::{
-    clock::{Backoff, Now},
-    status::AlarmKind,
-};
+use crate::{clock::Now, status::AlarmKind};
 
 /// Commitments that one call can hold at most: a call's gas over the least that a commitment costs.
 const PER_CALL: usize = 400;
 
-/// The contract takes nothing from this account.
-#[derive(Debug)]
-pub(super) struct Unavailable {
-    pub(super) reason: String,
-    pub(super) since: Timestamp,
-    /// The newest block in which it was so.
-    block: u64,
-    /// The next attempt, with one commitment.
-    pub(super) probe: Backoff,
-    /// The attempt that is on its way: its call, once that is planned.
-    probing: Option<Option<CallKey>>,
-}
+/// Commitments that could not be planned, one after the other, before planning pauses as a whole.
+const UNPLANNABLE_IN_A_ROW: u32 = 8;
+
+/// What an alarm says of commitments that the submitter cannot plan.
+const UNPLANNABLE: &str = "the submitter cannot plan these commitments, each alone; they wait and are tried again";
 
 /// What may go into the next plan.
 #[derive(Debug, Default)]
@@ -41,13 +34,28 @@ pub(super) struct Selection {
     pub(super) calls: u32,
 }
 
+/// How large plans may be after one that the submitter refused: the one commitment that it cannot plan is
+/// found by halving, so that it keeps nobody else back.
+#[derive(Debug, Default)]
+pub(super) struct Caution {
+    /// Commitments in one plan, at most.
+    most: Option<usize>,
+    /// Commitments that were found to be unplannable since a plan succeeded.
+    found: u32,
+    /// Whether what could not be planned before has its turn.
+    again: bool,
+}
+
 impl Ledger {
-    /// Commitments that are worth judging and planning while `room` calls may be sent.
-    pub(super) fn capacity(&self, room: usize, now: Now) -> usize {
+    /// Commitments that are worth judging and planning for an account.
+    pub(super) fn capacity(&self, room: &Room, now: Now) -> usize {
+        let Some(account) = self.accounts.get(&room.account) else {
+            return 0;
+        };
         if self.draining
-            || self.planning
-            || self.submitting
-            || room == 0
+            || !self.leading()
+            || !account.is_free()
+            || room.calls == 0
             || !self.view.reachable
             || self.recovery_ends.is_some()
             || !self.plan_backoff.is_over(now)
@@ -55,11 +63,12 @@ impl Ledger {
         {
             return 0;
         }
-        match &self.unavailable {
-            None => room.saturating_mul(PER_CALL),
-            Some(hold) if hold.probing.is_none() && hold.probe.is_over(now) => 1,
-            Some(_) => 0,
+        let mut holds = self.unavailable.iter().chain(&account.not_authorised).peekable();
+        if holds.peek().is_some() {
+            return usize::from(holds.all(|hold| hold.may_probe(now)));
         }
+        let most = room.calls.saturating_mul(PER_CALL);
+        self.caution.most.map_or(most, |cautious| cautious.min(most))
     }
 
     /// While more is being checked, what is ready waits a little, so that fewer calls take it all. Gives
@@ -73,127 +82,176 @@ impl Ledger {
     }
 
     /// Takes what the policies allow out of the queues, the oldest streams first.
-    pub(super) fn select(&mut self, room: usize, now: Now) -> Option<Selection> {
+    pub(super) fn select(&mut self, room: &Room, now: Now) -> Option<Selection> {
         let capacity = self.capacity(room, now);
         if capacity == 0 || self.judging {
             return None;
         }
         let mut selection = Selection::default();
-        let mut taken: Vec<BatchId> = Vec::new();
+        let mut unplannable: Option<&Stream> = None;
         for (_, id) in &self.ready {
-            let Some(stream) = self.streams.get(id) else {
-                continue;
-            };
-            let before = taken.len();
-            for position in &stream.ready {
-                let allowed = stream
-                    .entries
-                    .get(position)
-                    .filter(|entry| entry.allowed_until.is_some_and(|until| until > now.at));
-                let Some(entry) = allowed else {
-                    break;
-                };
-                if taken.len() == capacity {
-                    break;
-                }
-                selection.commitments.push((*entry.commitment).clone());
-                taken.push(entry.batch_id());
-            }
-            if taken.len() > before {
-                selection.heads.push(stream.ready_head);
-            }
-            if taken.len() == capacity {
+            if selection.commitments.len() == capacity {
                 break;
             }
-        }
-        if taken.is_empty() {
-            return None;
-        }
-        for batch_id in &taken {
-            if let Some(entry) = self.entry_mut(*batch_id) {
-                entry.move_to(Place::Planning, now);
+            let Some(stream) = self
+                .streams
+                .get(id)
+                .filter(|stream| stream.custody.allows(room.account))
+            else {
+                continue;
+            };
+            if first_is_unplannable(stream) {
+                let allowed = allowed(stream, now).next().is_some();
+                unplannable = unplannable.or(allowed.then_some(stream));
+                continue;
+            }
+            let left = capacity - selection.commitments.len();
+            let before = selection.commitments.len();
+            selection.commitments.extend(allowed(stream, now).take(left));
+            if selection.commitments.len() > before {
+                selection.heads.push(stream.ready_head);
             }
         }
-        self.planning = true;
-        selection.calls = u32::try_from(room).unwrap_or(u32::MAX);
-        if let Some(hold) = &mut self.unavailable {
-            hold.probing = Some(None);
-            selection.calls = 1;
+        if let Some(stream) = unplannable
+            && (self.caution.again || selection.commitments.is_empty())
+        {
+            selection.commitments = allowed(stream, now).take(1).collect();
+            selection.heads = vec![stream.ready_head];
+            self.caution.again = false;
+        } else {
+            self.caution.again = true;
         }
+        if selection.commitments.is_empty() {
+            return None;
+        }
+        for commitment in &selection.commitments {
+            if let Some(entry) = self.entry_mut(commitment.batch_id) {
+                entry.move_to(Place::Planning(room.account), now);
+            }
+        }
+        if let Some(account) = self.accounts.get_mut(&room.account) {
+            account.planning = true;
+        }
+        selection.calls = match self.begin_probe(room.account) {
+            true => 1,
+            false => u32::try_from(room.calls).unwrap_or(u32::MAX),
+        };
         Some(selection)
     }
 
-    /// The submitter planned, or failed to.
-    pub(super) fn planned(&mut self, asked: Vec<BatchId>, answer: Result<Plan, Failure>, now: Now) {
-        self.planning = false;
+    /// The submitter planned for an account, or failed to.
+    pub(super) fn planned(&mut self, account: Address, asked: Vec<BatchId>, answer: Result<Plan, Failure>, now: Now) {
+        if let Some(account) = self.accounts.get_mut(&account) {
+            account.planning = false;
+        }
         let plan = match answer {
+            Ok(plan) if plan.calls.is_empty() && plan.excluded.is_empty() => Err(Failure {
+                permanent: true,
+                ..Failure::new(format!("the submitter planned no call for {} commitments", asked.len()))
+            }),
+            answer => answer,
+        };
+        let plan = match plan {
             Ok(plan) => plan,
             Err(failure) => {
-                self.plan_failed(&failure, now);
                 self.requeue_all(&asked, now);
-                self.forget_probe(now);
+                self.refused_to_plan(&asked, &failure, now);
+                self.probe_not_planned(account, now);
                 return;
             }
         };
-        let unchanged = asked
-            .iter()
-            .all(|batch_id| matches!(self.entry(*batch_id).map(|entry| &entry.place), Some(Place::Planning)))
-            && !asked
-                .iter()
-                .any(|batch_id| self.entry(*batch_id).is_some_and(|entry| entry.disputed.is_some()));
-        if !unchanged || self.draining {
+        let changed = asked.iter().any(|batch_id| {
+            self.entry(*batch_id)
+                .is_none_or(|entry| !matches!(entry.place, Place::Planning(_)) || entry.disputed.is_some())
+        });
+        let active = self
+            .accounts
+            .get(&account)
+            .is_some_and(super::accounts::Account::is_active);
+        if changed || self.draining || !self.leading() || !active {
             self.requeue_all(&asked, now);
-            self.forget_probe(now);
+            self.probe_not_planned(account, now);
             return;
         }
         self.alarms.clear(AlarmKind::SubmitterViolation);
-        if plan.calls.is_empty() && plan.excluded.is_empty() {
-            let failure = Failure::new(format!("the submitter planned no call for {} commitments", asked.len()));
-            self.plan_failed(&failure, now);
-        } else {
-            self.plan_backoff.clear();
-        }
+        self.plan_backoff.clear();
+        self.caution.found = 0;
+        self.caution.most = self
+            .caution
+            .most
+            .and_then(|most| most.checked_mul(2))
+            .filter(|most| *most < 100 * PER_CALL);
         let recheck = Some(now.at + self.config.quarantine_recheck);
         for exclusion in plan.excluded {
             let reason = format!("the submitter cannot express it: {}", exclusion.reason);
             self.quarantine(exclusion.batch_id, QuarantineCause::Excluded, reason, recheck, now);
         }
         if plan.calls.is_empty() {
-            self.forget_probe(now);
+            self.probe_not_planned(account, now);
         }
         for candidate in plan.calls {
-            let key = self.next_call;
-            self.next_call += 1;
-            let mut commitments = Vec::with_capacity(candidate.batches.len());
-            for batch_id in &candidate.batches {
-                if let Some(entry) = self.entry_mut(*batch_id) {
-                    entry.move_to(Place::InFlight(key), now);
-                    commitments.push(entry.commitment.clone());
-                }
-            }
-            if let Some(hold) = &mut self.unavailable
-                && hold.probing == Some(None)
-            {
-                hold.probing = Some(Some(key));
-            }
-            tracing::debug!(
-                call = key,
-                commitments = candidate.batches.len(),
-                gas = candidate.gas_limit,
-                "planned"
-            );
-            self.calls.insert(key, Call::new(candidate, commitments));
-            self.to_submit.push(key);
+            self.plan_call(account, candidate, now);
         }
         // What did not fit stays for the next plan; it was allowed, and still is.
         for batch_id in asked {
             if let Some(entry) = self.entry_mut(batch_id)
-                && matches!(entry.place, Place::Planning)
+                && matches!(entry.place, Place::Planning(_))
             {
                 let allowed = entry.allowed_until;
                 entry.requeue(false, now);
                 entry.allowed_until = allowed;
             }
+        }
+    }
+
+    fn plan_call(&mut self, account: Address, candidate: CandidateCall, now: Now) {
+        let key = self.next_call;
+        self.next_call += 1;
+        let mut commitments = Vec::with_capacity(candidate.batches.len());
+        for batch_id in &candidate.batches {
+            let Some(entry) = self.entry_mut(*batch_id) else {
+                continue;
+            };
+            let was_unplannable = std::mem::take(&mut entry.unplannable);
+            entry.move_to(Place::InFlight(key), now);
+            commitments.push(entry.commitment.clone());
+            if was_unplannable {
+                self.alarms.clear_for(AlarmKind::Unplannable, *batch_id);
+            }
+        }
+        self.probe_planned(account, key);
+        tracing::debug!(
+            call = key,
+            %account,
+            commitments = candidate.batches.len(),
+            gas = candidate.gas_limit,
+            "planned"
+        );
+        self.calls.insert(key, Call::new(account, candidate, commitments));
+        self.to_submit.push(key);
+    }
+
+    /// The submitter planned nothing. Where it will not plan these commitments, however often it is asked,
+    /// fewer are tried until the one that it cannot plan is known.
+    fn refused_to_plan(&mut self, asked: &[BatchId], failure: &Failure, now: Now) {
+        match asked {
+            [batch_id] if failure.permanent => {
+                let (first, longest) = (self.config.retry_pause, self.config.retry_pause_max);
+                if let Some(entry) = self.entry_mut(*batch_id) {
+                    entry.unplannable = true;
+                    entry.pause.fail(now, first, longest);
+                    entry.pause_reason = failure.message.clone();
+                }
+                let message = format!("{UNPLANNABLE}: {}", failure.message);
+                self.alarms
+                    .raise(AlarmKind::Unplannable, Some(*batch_id), &message, now);
+                self.caution.found += 1;
+                if self.caution.found >= UNPLANNABLE_IN_A_ROW {
+                    self.plan_failed(failure, now);
+                }
+            }
+            many if failure.permanent && many.len() > 1 => self.caution.most = Some(many.len() / 2),
+            _ => self.plan_failed(failure, now),
         }
     }
 
@@ -214,27 +272,37 @@ impl Ledger {
     fn requeue_all(&mut self, batches: &[BatchId], now: Now) {
         for batch_id in batches {
             if let Some(entry) = self.entry_mut(*batch_id)
-                && matches!(entry.place, Place::Planning)
+                && matches!(entry.place, Place::Planning(_))
             {
                 entry.requeue(false, now);
             }
         }
     }
 
-    /// Calls to hand to the transaction manager, in order.
-    pub(super) fn calls_to_submit(&mut self) -> Vec<(CallKey, CandidateCall)> {
-        let keys = std::mem::take(&mut self.to_submit);
-        let calls: Vec<_> = keys
-            .into_iter()
-            .filter_map(|key| Some((key, self.calls.get(&key)?.candidate.clone())))
-            .collect();
-        self.submitting = !calls.is_empty();
-        calls
+    /// Calls of one account to hand to its transaction manager, in order.
+    pub(super) fn calls_to_submit(&mut self) -> Option<(Address, Vec<(CallKey, CandidateCall)>)> {
+        let first = self.to_submit.iter().find_map(|key| self.calls.get(key));
+        let account = first.map(|call| call.account)?;
+        let mut calls = Vec::new();
+        self.to_submit.retain(|key| match self.calls.get(key) {
+            Some(call) if call.account == account => {
+                calls.push((*key, call.candidate.clone()));
+                false
+            }
+            Some(_) => true,
+            None => false,
+        });
+        if let Some(account) = self.accounts.get_mut(&account) {
+            account.submitting = true;
+        }
+        Some((account, calls))
     }
 
-    /// The transaction manager took the calls, or did not.
-    pub(super) fn submitted(&mut self, results: Vec<(CallKey, Result<CallId, Failure>)>, now: Now) {
-        self.submitting = false;
+    /// An account's transaction manager took the calls, or did not.
+    pub(super) fn submitted(&mut self, account: Address, results: Vec<(CallKey, Result<CallId, Failure>)>, now: Now) {
+        if let Some(account) = self.accounts.get_mut(&account) {
+            account.submitting = false;
+        }
         for (key, result) in results {
             match result {
                 Ok(id) => {
@@ -253,57 +321,18 @@ impl Ledger {
             self.tx_event(event, now);
         }
     }
+}
 
-    /// The contract took nothing of a call: hold everything, and try again with little.
-    pub(super) fn contract_unavailable(&mut self, key: CallKey, reason: &str, block: u64, now: Now) {
-        let (first, longest) = (self.config.retry_pause, self.config.retry_pause_max);
-        let hold = self.unavailable.get_or_insert_with(|| {
-            tracing::warn!(reason, "the contract takes nothing; everything is held");
-            let mut probe = Backoff::default();
-            probe.fail(now, first, longest);
-            Unavailable {
-                reason: String::new(),
-                since: now.wall,
-                block,
-                probe,
-                probing: None,
-            }
-        });
-        reason.clone_into(&mut hold.reason);
-        hold.block = hold.block.max(block);
-        if hold.probing == Some(Some(key)) {
-            hold.probing = None;
-            hold.probe.fail(now, first, longest);
-        }
-    }
+/// What of a stream's next commitments the policies allow, in order, up to one that goes alone or not at all.
+fn allowed(stream: &Stream, now: Now) -> impl Iterator<Item = Commitment> + '_ {
+    stream.ready.iter().enumerate().map_while(move |(index, position)| {
+        let entry = stream.entries.get(position)?;
+        let allowed = entry.allowed_until.is_some_and(|until| until > now.at);
+        (allowed && (index == 0 || !entry.unplannable)).then(|| (*entry.commitment).clone())
+    })
+}
 
-    /// The contract decided on a commitment by its content, in this block.
-    pub(super) fn contract_available(&mut self, block: u64) {
-        if self.unavailable.as_ref().is_some_and(|hold| hold.block < block) {
-            tracing::info!("the contract takes commitments again");
-            self.unavailable = None;
-        }
-    }
-
-    /// An attempt came to its end, whatever it was.
-    pub(super) fn end_probe(&mut self, key: CallKey, now: Now) {
-        if let Some(hold) = &mut self.unavailable
-            && hold.probing == Some(Some(key))
-        {
-            hold.probing = None;
-            hold.probe
-                .fail(now, self.config.retry_pause, self.config.retry_pause_max);
-        }
-    }
-
-    /// An attempt did not become a call.
-    fn forget_probe(&mut self, now: Now) {
-        if let Some(hold) = &mut self.unavailable
-            && hold.probing == Some(None)
-        {
-            hold.probing = None;
-            hold.probe
-                .fail(now, self.config.retry_pause, self.config.retry_pause_max);
-        }
-    }
+fn first_is_unplannable(stream: &Stream) -> bool {
+    let first = stream.ready.first().and_then(|position| stream.entries.get(position));
+    first.is_some_and(|entry| entry.unplannable)
 }

@@ -4,14 +4,16 @@ use set_host::Judgement;
 use set_types::{BatchId, StreamBacklog, StreamId, Subject, Verdict};
 
 use super::{
-    Ledger,
+    Ledger, Room,
     stream::{HeldStream, Stream},
 };
 use crate::clock::Now;
 
 impl Ledger {
-    /// What to ask the policies now, at most `capacity` commitments, the oldest streams first.
-    pub(super) fn subjects(&mut self, capacity: usize, now: Now) -> Vec<Subject> {
+    /// What to ask the policies now, at most as much as the `free` accounts can take, the oldest streams
+    /// first.
+    pub(super) fn subjects(&mut self, free: &[Room], now: Now) -> Vec<Subject> {
+        let capacity = free.iter().map(|room| self.capacity(room, now)).sum();
         if capacity == 0 || self.judging {
             return Vec::new();
         }
@@ -21,7 +23,8 @@ impl Ledger {
             if subjects.len() >= capacity {
                 break;
             }
-            let Some(stream) = self.streams.get(id) else {
+            let may_go = |stream: &&Stream| free.iter().any(|room| stream.custody.allows(room.account));
+            let Some(stream) = self.streams.get(id).filter(may_go) else {
                 continue;
             };
             let backlog = backlog(stream);

@@ -22,6 +22,10 @@ enum Action {
     Pause(bool),
     Index(u64),
     Restart(bool),
+    Admit(u8),
+    Retire(u8),
+    Authorise(u8, bool),
+    Lead(bool),
     Round,
 }
 
@@ -54,6 +58,10 @@ fn action() -> impl Strategy<Value = Action> {
         1 => any::<bool>().prop_map(Action::Pause),
         8 => (0u64..4).prop_map(Action::Index),
         2 => any::<bool>().prop_map(Action::Restart),
+        3 => (0u8..3).prop_map(Action::Admit),
+        2 => (0u8..3).prop_map(Action::Retire),
+        2 => (0u8..3, any::<bool>()).prop_map(|(account, authorised)| Action::Authorise(account, authorised)),
+        2 => prop::bool::weighted(0.7).prop_map(Action::Lead),
         4 => Just(Action::Round),
     ]
 }
@@ -75,6 +83,10 @@ fn play(world: &mut World, action: Action) {
         Action::Pause(paused) => world.paused = paused,
         Action::Index(blocks) => world.index(blocks),
         Action::Restart(journal) => world.restart(journal),
+        Action::Admit(account) => world.admit(account),
+        Action::Retire(account) => world.retire(account),
+        Action::Authorise(account, authorised) => world.authorise(account, authorised),
+        Action::Lead(leading) => world.lead(leading),
         Action::Round => world.round(),
     }
 }

@@ -24,13 +24,18 @@ const REFUSAL_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Unrecorded {
     /// To be kept, or (`None`) to be released.
     quarantine: HashMap<BatchId, Option<QuarantineEntry>>,
-    conflicts: HashMap<BatchId, ReportConflict>,
+    /// To be kept, or (`None`) to be forgotten.
+    conflicts: HashMap<BatchId, Option<ReportConflict>>,
     reported: Vec<BatchId>,
 }
 
 impl Unrecorded {
     pub(super) fn conflict(&mut self, conflict: ReportConflict) {
-        self.conflicts.insert(conflict.batch_id, conflict);
+        self.conflicts.insert(conflict.batch_id, Some(conflict));
+    }
+
+    pub(super) fn forget_conflicts(&mut self, batches: impl Iterator<Item = BatchId>) {
+        self.conflicts.extend(batches.map(|batch_id| (batch_id, None)));
     }
 
     pub(super) fn reported(&mut self, batch_id: BatchId) {
@@ -44,7 +49,6 @@ impl Unrecorded {
     /// Everything, to be written at once.
     pub(super) fn take(&mut self) -> Record {
         let mut record = Record {
-            conflicts: self.conflicts.drain().map(|(_, conflict)| conflict).collect(),
             reported: std::mem::take(&mut self.reported),
             ..Record::default()
         };
@@ -52,6 +56,12 @@ impl Unrecorded {
             match entry {
                 Some(entry) => record.quarantine.push(entry),
                 None => record.release.push(batch_id),
+            }
+        }
+        for (batch_id, conflict) in self.conflicts.drain() {
+            match conflict {
+                Some(conflict) => record.conflicts.push(conflict),
+                None => record.forget_conflicts.push(batch_id),
             }
         }
         record
@@ -66,7 +76,10 @@ impl Unrecorded {
             self.quarantine.entry(batch_id).or_insert(None);
         }
         for conflict in record.conflicts {
-            self.conflicts.entry(conflict.batch_id).or_insert(conflict);
+            self.conflicts.entry(conflict.batch_id).or_insert(Some(conflict));
+        }
+        for batch_id in record.forget_conflicts {
+            self.conflicts.entry(batch_id).or_insert(None);
         }
         self.reported.extend(record.reported);
     }
@@ -83,7 +96,7 @@ impl Ledger {
             let quarantined = match &entry.place {
                 Place::Waiting(Standing::Quarantined(cause, reason)) => Some((*cause, reason)),
                 // The contract has not taken back what it said.
-                Place::Waiting(Standing::Ready) | Place::Planning | Place::InFlight(_)
+                Place::Waiting(Standing::Ready) | Place::Planning(_) | Place::InFlight(_)
                     if entry.refused && entry.disputed.is_none() =>
                 {
                     continue;

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use alloy_primitives::Address;
 use set_types::StreamId;
 
-use super::{Ledger, calls::Call, entry::Place, stream::Stream, work::Work};
+use super::{Ledger, Room, calls::Call, entry::Place, stream::Stream, work::Work};
 use crate::clock::Now;
 
 /// Streams in one reading of heads, and ids in one lookup.
@@ -18,8 +17,10 @@ const READING_ON: usize = 2;
 const READ_ON_BELOW: usize = 400;
 
 impl Ledger {
-    /// What is to be done now, while the transaction manager takes `room` calls of the account `from`.
-    pub(crate) fn next_work(&mut self, room: usize, from: Address, now: Now) -> Vec<Work> {
+    /// What is to be done now, with the `rooms` that the accounts have; `term` is the lease's while this
+    /// process may send.
+    pub(crate) fn next_work(&mut self, rooms: &[Room], term: Option<u64>, now: Now) -> Vec<Work> {
+        self.look_around(rooms, term);
         self.tick(now);
         let mut work = Vec::new();
         if !self.recording && self.record_backoff.is_over(now) && !self.to_record.is_empty() {
@@ -44,16 +45,15 @@ impl Ledger {
             self.reporting += 1;
             work.push(Work::Report { receipts });
         }
-        while let Some((call, inclusion, request)) = self.call_to_settle(from, now) {
+        while let Some((call, inclusion, request)) = self.call_to_settle(now) {
             work.push(Work::Settle {
                 call,
                 inclusion,
                 request,
             });
         }
-        let calls = self.calls_to_submit();
-        if !calls.is_empty() {
-            work.push(Work::Submit { calls });
+        while let Some((account, calls)) = self.calls_to_submit() {
+            work.push(Work::Submit { account, calls });
         }
         if self.draining {
             self.settle_streams(now);
@@ -63,19 +63,29 @@ impl Ledger {
         self.read_on_streams(&mut work, now);
         self.prove(&mut work, now);
         self.settle_streams(now);
-        let capacity = self.capacity(room, now);
-        let subjects = self.subjects(capacity, now);
-        if !subjects.is_empty() {
-            work.push(Work::Judge { subjects });
-        } else if let Some(selection) = self.select(room, now) {
-            work.push(Work::Plan {
-                commitments: selection.commitments,
-                heads: selection.heads,
-                calls: selection.calls,
-            });
-        }
+        self.judge_and_plan(&mut work, rooms, now);
         self.settle_streams(now);
         work
+    }
+
+    /// Asks the policies about what could go; once all of it is judged, has it planned.
+    fn judge_and_plan(&mut self, work: &mut Vec<Work>, rooms: &[Room], now: Now) {
+        let free = self.free_accounts(rooms, now);
+        let subjects = self.subjects(&free, now);
+        if !subjects.is_empty() {
+            work.push(Work::Judge { subjects });
+            return;
+        }
+        for room in free {
+            if let Some(selection) = self.select(&room, now) {
+                work.push(Work::Plan {
+                    account: room.account,
+                    commitments: selection.commitments,
+                    heads: selection.heads,
+                    calls: selection.calls,
+                });
+            }
+        }
     }
 
     /// What time alone brings about.
@@ -105,12 +115,12 @@ impl Ledger {
 
     /// Reads the heads of streams that wait for somebody else to move them.
     fn reread_blocked(&mut self, now: Now) {
-        let pause = self.config.blocked_recheck;
+        let (pause, standby) = (self.config.blocked_recheck, !self.leading());
         for stream in self.streams.values_mut() {
             let old = stream
                 .read_at
                 .is_some_and(|at| now.at.saturating_duration_since(at) >= pause);
-            if old && stream.waits_for_head() {
+            if old && stream.waits_for_head(standby) {
                 stream.reread();
                 self.dirty.insert(stream.id);
             }
@@ -236,10 +246,10 @@ impl Ledger {
                 later(self.heads.backoff.until()),
                 later(self.lookups.backoff.until()),
                 later(self.plan_backoff.until()),
-                later(self.unavailable.as_ref().and_then(|hold| hold.probe.until())),
                 later(self.next_judgement(now)),
                 later(self.gathering_until()),
             ]);
+            times.extend(self.next_probe().map(later));
         }
         times.into_iter().flatten().min()
     }
@@ -257,7 +267,11 @@ impl Ledger {
     /// Whether nothing is on its way that a stop should wait for: no call that is in no block yet, no report
     /// that the source has not answered, nothing that must be kept.
     pub(crate) fn is_drained(&self) -> bool {
-        let on_its_way = self.submitting || self.planning || self.calls.values().any(Call::is_unsettled);
+        let at_work = self
+            .accounts
+            .values()
+            .any(|account| account.planning || account.submitting);
+        let on_its_way = at_work || self.calls.values().any(Call::is_unsettled);
         !on_its_way && self.reporting == 0 && !self.recording && self.to_record.is_empty()
     }
 }

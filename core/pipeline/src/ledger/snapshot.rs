@@ -14,6 +14,9 @@ use super::{
 };
 use crate::status::{Hold, HoldKind, PendingFilter, PipelineStatus};
 
+/// Why nothing goes while another process may send.
+const STANDBY: &str = "this sidecar stands by, because it does not hold the lease; `set_status` shows who does";
+
 impl Ledger {
     /// Commitments behind `after`, in order of stream and sequence, at most `limit`.
     pub(crate) fn pending(
@@ -72,6 +75,7 @@ impl Ledger {
             alarms: self.alarms.list(),
             source: self.source.clone(),
             malformed: self.malformed.clone(),
+            leading: self.leading(),
             draining: self.draining,
         }
     }
@@ -131,7 +135,7 @@ impl Ledger {
     fn stage(&self, stream: &Stream, entry: &Entry, holding: Option<&str>) -> (Stage, Option<String>) {
         match &entry.place {
             Place::Waiting(standing) => self.waiting_stage(stream, entry, standing, holding),
-            Place::Planning => (Stage::Planned, None),
+            Place::Planning(_) => (Stage::Planned, None),
             Place::InFlight(call) => {
                 let sent = self.calls.get(call).is_some_and(|call| call.hash.is_some());
                 (if sent { Stage::Sent } else { Stage::Planned }, None)
@@ -196,10 +200,19 @@ impl Ledger {
 
     /// Why nothing is sent at present.
     fn holding(&self) -> Option<String> {
-        let hold = self
-            .holds()
-            .into_iter()
-            .find(|hold| !matches!(hold.kind, HoldKind::Reports | HoldKind::Settlement))?;
+        if !self.leading() {
+            return Some(STANDBY.to_owned());
+        }
+        let mut active = self.accounts.values().filter(|account| account.is_active()).peekable();
+        if active.peek().is_none() {
+            return Some("every sending account is being retired".to_owned());
+        }
+        let nobody_may = active.all(|account| account.not_authorised.is_some());
+        let hold = self.holds().into_iter().find(|hold| match hold.kind {
+            HoldKind::Reports | HoldKind::Settlement => false,
+            HoldKind::Account => nobody_may,
+            _ => true,
+        })?;
         Some(hold.reason)
     }
 
@@ -226,6 +239,11 @@ impl Ledger {
         }
         if let Some(unavailable) = &self.unavailable {
             hold(HoldKind::Contract, &unavailable.reason, unavailable.since);
+        }
+        for account in self.accounts.values() {
+            if let Some(refused) = &account.not_authorised {
+                hold(HoldKind::Account, &refused.reason, refused.since);
+            }
         }
         for (backoff, kind, reason) in [
             (&self.plan_backoff, HoldKind::Submitter, &self.plan_reason),

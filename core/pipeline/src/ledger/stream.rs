@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use alloy_primitives::Address;
+
 use set_index::{QuarantineCause, StreamPosition};
 use set_types::{StreamHead, StreamId, Timestamp};
 
-use super::entry::{Entry, Fault, Lookup, Place, Proofs, Standing};
+use super::{
+    CallKey,
+    calls::Call,
+    entry::{Entry, Fault, Lookup, Place, Proofs, Standing},
+};
 use crate::clock::Now;
 
 /// One stream.
@@ -27,6 +33,8 @@ pub(super) struct Stream {
     pub(super) ready: Vec<StreamPosition>,
     /// The head that the first of `ready` continues.
     pub(super) ready_head: StreamHead,
+    /// At whose nonces its commitments are on their way.
+    pub(super) custody: Custody,
     /// What a policy said against it.
     pub(super) held: Option<HeldStream>,
     /// Whether the policies are being asked about it.
@@ -47,6 +55,35 @@ pub(super) enum HeadReading {
         /// Something happened that a reading begun before it cannot show.
         again: bool,
     },
+}
+
+/// Which accounts may take a stream's next commitments: only one account's nonces keep them in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Custody {
+    /// Any: nothing of it is on its way.
+    Anybody,
+    /// The one that has something of it on its way.
+    Account(Address),
+    /// None, until less is on its way: a reorg put back what several accounts had sent.
+    Nobody,
+}
+
+impl Custody {
+    pub(super) fn allows(self, account: Address) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Account(holder) => holder == account,
+            Self::Nobody => false,
+        }
+    }
+
+    fn add(&mut self, account: Address) {
+        *self = if self.allows(account) {
+            Self::Account(account)
+        } else {
+            Self::Nobody
+        };
+    }
 }
 
 /// What a policy said against a stream's next commitment.
@@ -86,6 +123,7 @@ impl Stream {
             entries: BTreeMap::new(),
             ready: Vec::new(),
             ready_head: StreamHead::unopened(id),
+            custody: Custody::Anybody,
             held: None,
             judging: false,
             read_on_at: None,
@@ -125,9 +163,10 @@ impl Stream {
     }
 
     /// Works out how every waiting commitment stands.
-    pub(super) fn walk(&mut self, now: Now) -> Findings {
+    pub(super) fn walk(&mut self, calls: &BTreeMap<CallKey, Call>, now: Now) -> Findings {
         let mut findings = Findings::default();
         self.ready.clear();
+        self.custody = Custody::Anybody;
         let head = match self.reading {
             HeadReading::Known => self.head,
             _ => None,
@@ -143,7 +182,14 @@ impl Stream {
         for (position, entry) in &mut self.entries {
             match entry.place {
                 Place::Waiting(_) => {}
-                Place::Planning | Place::InFlight(_) => {
+                Place::Planning(_) | Place::InFlight(_) => {
+                    let account = match entry.place {
+                        Place::Planning(account) => Some(account),
+                        _ => entry.call().and_then(|key| calls.get(&key)).map(|call| call.account),
+                    };
+                    if let Some(account) = account {
+                        self.custody.add(account);
+                    }
                     walk.passes(entry);
                     walk.stop_behind_refused(entry);
                     if !self.ready.is_empty() && walk.stop.is_none() {
@@ -206,16 +252,18 @@ impl Stream {
             // What is marked as being proven must be: nothing asks for it again.
             return Findings {
                 prove: findings.prove,
-                ..self.walk(now)
+                ..self.walk(calls, now)
             };
         }
         findings
     }
 
-    /// Whether the head is worth reading again, because something waits for it to move.
-    pub(super) fn waits_for_head(&self) -> bool {
+    /// Whether the head is worth reading again, because something waits for it to move; on `standby`,
+    /// everything waits for somebody else to move it.
+    pub(super) fn waits_for_head(&self, standby: bool) -> bool {
         self.reading == HeadReading::Known
             && self.entries.values().any(|entry| match &entry.place {
+                Place::Waiting(Standing::Ready) => standby,
                 Place::Waiting(Standing::Blocked(_)) => true,
                 Place::Waiting(Standing::Quarantined(cause, _)) => {
                     derives_from_head(*cause) || *cause == QuarantineCause::OutOfOrder

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use alloy_primitives::Address;
 use set_chain::ChainView;
 use set_host::Judgement;
 use set_index::{Anchored, QuarantineEntry, ReportConflict, Synced};
@@ -42,15 +43,19 @@ pub(crate) enum Work {
     },
     /// Ask the policies.
     Judge { subjects: Vec<Subject> },
-    /// Have the submitter plan; the answer is checked before it comes back.
+    /// Have the submitter plan for an account; the answer is checked before it comes back.
     Plan {
+        account: Address,
         commitments: Vec<Commitment>,
         heads: Vec<StreamHead>,
         /// Calls, at most.
         calls: u32,
     },
-    /// Hand calls to the transaction manager, in this order, up to the first that it does not take.
-    Submit { calls: Vec<(CallKey, CandidateCall)> },
+    /// Hand calls to an account's transaction manager, in this order, up to the first that it does not take.
+    Submit {
+        account: Address,
+        calls: Vec<(CallKey, CandidateCall)>,
+    },
     /// Ask the submitter what a mined transaction did.
     Settle {
         call: CallKey,
@@ -72,6 +77,7 @@ pub(crate) struct Record {
     pub(crate) quarantine: Vec<QuarantineEntry>,
     pub(crate) release: Vec<BatchId>,
     pub(crate) conflicts: Vec<ReportConflict>,
+    pub(crate) forget_conflicts: Vec<BatchId>,
     /// To be marked in the index.
     pub(crate) reported: Vec<BatchId>,
 }
@@ -82,6 +88,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// Whether a plugin proposed what it must not.
     pub(crate) violation: bool,
+    /// Whether a plugin refused, and will refuse the same again.
+    pub(crate) permanent: bool,
 }
 
 impl Failure {
@@ -89,6 +97,7 @@ impl Failure {
         Self {
             message: message.to_string(),
             violation: false,
+            permanent: false,
         }
     }
 }
@@ -157,11 +166,13 @@ pub(crate) enum Event {
     },
     /// Answer to [`Work::Plan`].
     Planned {
+        account: Address,
         asked: Vec<BatchId>,
         answer: Result<Plan, Failure>,
     },
     /// Answer to [`Work::Submit`]: one result for each call.
     Submitted {
+        account: Address,
         results: Vec<(CallKey, Result<CallId, Failure>)>,
     },
     /// Answer to [`Work::Settle`].

@@ -18,17 +18,18 @@ use alloy_sol_types::{SolCall, SolEvent};
 use async_trait::async_trait;
 use serde_json::{json, value::RawValue};
 use set_chain::{
-    RegistryReader, SettlementTag,
+    ChainView, RegistryReader, SettlementTag,
     bindings::SetRegistry::{BatchCommitted, commitBatchesCall, pauseCall, unpauseCall},
     track,
 };
 use set_host::{Builtin, Host, HostConfig, HostServices, ServiceError};
 use set_index::{Durable, Follower, FollowerOptions, Index};
-use set_pipeline::{Parts, Pipeline, PipelineConfig, PipelineHandle, PipelineStatus};
+use set_lease::Leadership;
+use set_pipeline::{Account, Parts, Pipeline, PipelineConfig, PipelineHandle, PipelineStatus};
 use set_testkit::{Anvil, Contracts, Sequencer, anvil::DEVNET_CHAIN_ID, deploy};
-use set_txmgr::{Journal, LocalKey, TxConfig};
+use set_txmgr::{BlockBudget, Journal, LocalKey, StartParts, TxConfig};
 use set_types::{BatchId, PendingCommitment};
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// Far above what any step takes; only a hang reaches it.
 pub(crate) const HANG: Duration = Duration::from_secs(90);
@@ -63,9 +64,32 @@ pub(crate) struct Rig {
     key_file: tempfile::NamedTempFile,
 }
 
+/// What a pipeline is started with.
+pub(crate) struct Setup<'a> {
+    pub(crate) config: PipelineConfig,
+    /// Where it keeps its data; `None`: nowhere.
+    pub(crate) data: Option<&'a Path>,
+    pub(crate) txmgr: TxConfig,
+    /// The accounts that commit.
+    pub(crate) senders: Vec<usize>,
+}
+
+impl Setup<'_> {
+    pub(crate) fn new(config: PipelineConfig) -> Self {
+        Self {
+            config,
+            data: None,
+            txmgr: TxConfig::default(),
+            senders: vec![SENDER],
+        }
+    }
+}
+
 /// A running pipeline with all it needs.
 pub(crate) struct Running {
     pub(crate) pipeline: PipelineHandle,
+    /// The chain as it sees it.
+    pub(crate) heads: watch::Receiver<Arc<ChainView>>,
     host: Host,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -105,6 +129,16 @@ impl Rig {
 
     /// Starts a pipeline, with its data in a directory or nowhere.
     pub(crate) async fn run(&self, config: PipelineConfig, data: Option<&Path>) -> Running {
+        self.run_with(Setup {
+            data,
+            ..Setup::new(config)
+        })
+        .await
+    }
+
+    /// Starts a pipeline.
+    pub(crate) async fn run_with(&self, setup: Setup<'_>) -> Running {
+        let data = setup.data;
         let provider = self.anvil.provider().clone();
         let host = Host::start(self.plugins(), &builtins(), Arc::new(Node(provider.clone())))
             .await
@@ -126,24 +160,11 @@ impl Rig {
             heads.clone(),
             options,
         );
-        let signer = LocalKey::from(Anvil::account(SENDER));
-        let journal = match data {
-            Some(data) => {
-                let account = Anvil::account(SENDER).address();
-                released(async || Journal::open(data, DEVNET_CHAIN_ID, account)).await
-            }
-            None => Journal::in_memory(),
-        };
-        let tx_config = TxConfig::default();
-        let (txmgr, tx_events) = set_txmgr::start(
-            tx_config.clone(),
-            Arc::new(signer),
-            provider,
-            DEVNET_CHAIN_ID,
-            heads.clone(),
-            journal,
-        )
-        .unwrap();
+        let mut accounts = Vec::new();
+        let budget = BlockBudget::default();
+        for sender in &setup.senders {
+            accounts.push(self.account(*sender, &setup, heads.clone(), budget.clone()).await);
+        }
         let tasks = vec![
             tokio::spawn(tracking),
             tokio::spawn(follower.run(std::future::pending())),
@@ -152,19 +173,49 @@ impl Rig {
             source: host.source().unwrap(),
             policies: host.policies(),
             submitter,
-            txmgr,
-            tx_config,
-            tx_events,
-            heads,
+            accounts,
+            leadership: Leadership::always(),
+            heads: heads.clone(),
             index,
             durable,
             chain_id: DEVNET_CHAIN_ID,
         };
         Running {
-            pipeline: Pipeline::start(config, parts).await.unwrap(),
+            pipeline: Pipeline::start(setup.config, parts).await.unwrap(),
             host,
             tasks,
+            heads,
         }
+    }
+
+    /// A sending account with its transaction manager.
+    pub(crate) async fn account(
+        &self,
+        sender: usize,
+        setup: &Setup<'_>,
+        heads: watch::Receiver<Arc<ChainView>>,
+        budget: BlockBudget,
+    ) -> Account {
+        let signer = LocalKey::from(Anvil::account(sender));
+        let journal = match setup.data {
+            Some(data) => {
+                let account = Anvil::account(sender).address();
+                released(async || Journal::open(data, DEVNET_CHAIN_ID, account)).await
+            }
+            None => Journal::in_memory(),
+        };
+        let (txmgr, events) = set_txmgr::start(StartParts {
+            config: setup.txmgr.clone(),
+            signer: Arc::new(signer),
+            provider: self.anvil.provider().clone(),
+            chain_id: DEVNET_CHAIN_ID,
+            heads,
+            journal,
+            leadership: Leadership::always(),
+            budget,
+        })
+        .unwrap();
+        Account { txmgr, events }
     }
 
     fn plugins(&self) -> HostConfig {

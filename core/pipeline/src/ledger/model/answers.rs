@@ -131,8 +131,13 @@ impl World {
                     })
                     .collect(),
             },
-            Work::Plan { commitments, calls, .. } => self.plan(commitments, calls),
-            Work::Submit { calls } => self.submit(calls),
+            Work::Plan {
+                account,
+                commitments,
+                calls,
+                ..
+            } => self.plan(account, commitments, calls),
+            Work::Submit { account, calls } => self.submit(account, calls),
             Work::Settle {
                 call,
                 inclusion,
@@ -184,7 +189,7 @@ impl World {
         }
     }
 
-    pub(in crate::ledger) fn plan(&mut self, commitments: Vec<Commitment>, calls: u32) -> Event {
+    fn plan(&mut self, account: Address, commitments: Vec<Commitment>, calls: u32) -> Event {
         let asked = commitments.iter().map(|commitment| commitment.batch_id).collect();
         let inexpressible = self.defects(Defect::Excluded);
         let mut plan = Plan::default();
@@ -215,23 +220,26 @@ impl World {
             self.planned.push(chunk.to_vec());
         }
         Event::Planned {
+            account,
             asked,
             answer: Ok(plan),
         }
     }
 
-    pub(in crate::ledger) fn submit(&mut self, calls: Vec<(CallKey, CandidateCall)>) -> Event {
+    fn submit(&mut self, account: Address, calls: Vec<(CallKey, CandidateCall)>) -> Event {
         let mut results = Vec::new();
         for (key, call) in calls {
             let which = u64::from_be_bytes(call.data[..].try_into().unwrap()) as usize;
-            let (nonce, id) = (self.next_nonce, CallId::Submitted(self.next_id));
-            self.next_nonce += 1;
+            let next = self.next_nonce.entry(account).or_default();
+            let (nonce, id) = (*next, CallId::Submitted(self.next_id));
+            *next += 1;
             self.next_id += 1;
             self.salt += 1;
             let tx = Tx {
                 hash: keccak256(self.salt.to_be_bytes()),
-                nonce: Some(nonce),
+                seat: Some((account, nonce)),
                 commitments: self.planned[which].clone(),
+                refused: false,
             };
             self.events.push_back(Event::Tx(TxEvent::Sent {
                 id,
@@ -239,7 +247,7 @@ impl World {
                 hash: tx.hash,
             }));
             self.slots.insert(
-                nonce,
+                (account, nonce),
                 Slot {
                     id,
                     tx,
@@ -254,7 +262,7 @@ impl World {
             let event = self.events.pop_front().unwrap();
             self.tell(event);
         }
-        Event::Submitted { results }
+        Event::Submitted { account, results }
     }
 
     /// The work fails; where that leaves open what happened, it may have happened.
@@ -301,11 +309,15 @@ impl World {
                     })
                     .collect(),
             },
-            Work::Plan { commitments, .. } => Event::Planned {
+            Work::Plan {
+                account, commitments, ..
+            } => Event::Planned {
+                account,
                 asked: commitments.iter().map(|commitment| commitment.batch_id).collect(),
                 answer: Err(failure()),
             },
-            Work::Submit { calls } => Event::Submitted {
+            Work::Submit { account, calls } => Event::Submitted {
+                account,
                 results: calls.into_iter().map(|(key, _)| (key, Err(failure()))).collect(),
             },
             Work::Settle { call, inclusion, .. } => Event::Outcomes {

@@ -20,10 +20,15 @@ use super::{
 #[derive(Debug, Clone)]
 pub(super) struct Tx {
     pub(super) hash: B256,
-    /// Our nonce, where it is ours.
-    pub(super) nonce: Option<u64>,
+    /// Our account and its nonce, where it is ours.
+    pub(super) seat: Option<Seat>,
     pub(super) commitments: Vec<Commitment>,
+    /// Whether the registry refused its sender.
+    pub(super) refused: bool,
 }
+
+/// An account and one of its nonces.
+pub(super) type Seat = (Address, u64);
 
 /// One of our transactions until it is settled.
 #[derive(Debug, Clone)]
@@ -96,19 +101,21 @@ impl World {
         let parent = self.blocks.last().unwrap().at;
         let at = block_ref(parent.number + 1, self.salt);
         let mut txs: Vec<Tx> = std::mem::take(&mut self.foreign);
-        let ours: Vec<u64> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.block.is_none())
-            .map(|(nonce, _)| *nonce)
-            .take(most)
-            .collect();
-        txs.extend(ours.iter().map(|nonce| self.slots[nonce].tx.clone()));
-        for tx in &txs {
+        let mut ours: Vec<Seat> = Vec::new();
+        for account in self.accounts.clone() {
+            ours.extend(self.open_seats().filter(|(of, _)| *of == account).take(most));
+        }
+        txs.extend(ours.iter().map(|seat| self.slots[seat].tx.clone()));
+        for tx in &mut txs {
+            tx.refused = tx.seat.is_some_and(|(account, _)| self.unauthorised.contains(&account));
             let mut outcomes = Vec::new();
             let (refused, out_of_order) = (self.defects(Defect::Refused), self.defects(Defect::Order));
             for commitment in &tx.commitments {
-                let outcome = if self.paused {
+                let outcome = if tx.refused {
+                    SettleOutcome::NotAuthorised {
+                        reason: "not authorised".into(),
+                    }
+                } else if self.paused {
                     SettleOutcome::Unavailable {
                         reason: "paused".into(),
                     }
@@ -117,8 +124,8 @@ impl World {
                 };
                 outcomes.push(outcome);
             }
-            let Some(nonce) = tx.nonce else { continue };
-            let Some(slot) = self.slots.get_mut(&nonce) else {
+            let Some(seat) = tx.seat else { continue };
+            let Some(slot) = self.slots.get_mut(&seat) else {
                 continue;
             };
             slot.block = Some(at.number);
@@ -130,7 +137,7 @@ impl World {
             self.outcomes.push(outcomes);
             self.events.push_back(Event::Tx(TxEvent::Included {
                 id: slot.id,
-                nonce,
+                nonce: seat.1,
                 hash: tx.hash,
                 block: at,
                 succeeded: true,
@@ -166,14 +173,14 @@ impl World {
         }
         let undone = self.blocks.split_off((height - depth + 1) as usize);
         for tx in undone.into_iter().flat_map(|block| block.txs) {
-            match tx.nonce {
-                Some(nonce) => {
-                    if let Some(slot) = self.slots.get_mut(&nonce) {
+            match tx.seat {
+                Some(seat) => {
+                    if let Some(slot) = self.slots.get_mut(&seat) {
                         slot.block = None;
                         slot.settled = None;
                         self.events.push_back(Event::Tx(TxEvent::Reorged {
                             id: slot.id,
-                            nonce,
+                            nonce: seat.1,
                             hash: tx.hash,
                         }));
                     }
@@ -206,8 +213,9 @@ impl World {
             self.salt += 1;
             self.foreign.push(Tx {
                 hash: keccak256(self.salt.to_be_bytes()),
-                nonce: None,
+                seat: None,
                 commitments: vec![commitment],
+                refused: false,
             });
         }
     }
@@ -226,40 +234,53 @@ impl World {
         self.salt += 1;
         self.foreign.extend(next.map(|commitment| Tx {
             hash: keccak256(self.salt.to_be_bytes()),
-            nonce: None,
+            seat: None,
             commitments: vec![commitment],
+            refused: false,
         }));
     }
 
     /// Somebody else uses the nonce of our oldest transaction; with `commits`, for the same commitments.
     pub(in crate::ledger) fn supersede(&mut self, commits: bool) {
-        let Some(nonce) = self.open_slot() else { return };
-        let slot = self.slots.remove(&nonce).unwrap();
-        self.events
-            .push_back(Event::Tx(TxEvent::Superseded { id: slot.id, nonce }));
+        let Some(seat) = self.open_seat() else { return };
+        let slot = self.slots.remove(&seat).unwrap();
+        self.events.push_back(Event::Tx(TxEvent::Superseded {
+            id: slot.id,
+            nonce: seat.1,
+        }));
         if commits {
             self.salt += 1;
             self.foreign.push(Tx {
                 hash: keccak256(self.salt.to_be_bytes()),
-                nonce: None,
+                seat: None,
                 commitments: slot.tx.commitments,
+                refused: false,
             });
         }
     }
 
     /// The node refuses our oldest transaction for good.
     pub(in crate::ledger) fn drop_call(&mut self) {
-        let Some(nonce) = self.open_slot() else { return };
-        let slot = self.slots.remove(&nonce).unwrap();
+        let Some(seat) = self.open_seat() else { return };
+        let slot = self.slots.remove(&seat).unwrap();
         self.events.push_back(Event::Tx(TxEvent::Dropped {
             id: slot.id,
             reason: "no".into(),
         }));
     }
 
-    pub(in crate::ledger) fn open_slot(&self) -> Option<u64> {
-        let (nonce, _) = self.slots.iter().find(|(_, slot)| slot.block.is_none())?;
-        Some(*nonce)
+    /// The places of our transactions that are in no block.
+    pub(super) fn open_seats(&self) -> impl Iterator<Item = Seat> + '_ {
+        let open = self.slots.iter().filter(|(_, slot)| slot.block.is_none());
+        open.map(|(seat, _)| *seat)
+    }
+
+    /// One account's oldest of these.
+    fn open_seat(&self) -> Option<Seat> {
+        let which = (self.salt as usize).checked_rem(self.accounts.len())?;
+        let preferred = self.accounts[which];
+        let of_account = self.open_seats().find(|(account, _)| *account == preferred);
+        of_account.or_else(|| self.open_seats().next())
     }
 
     /// The index follows the chain by some blocks.
@@ -279,7 +300,7 @@ impl World {
         let (refused, out_of_order) = (self.defects(Defect::Refused), self.defects(Defect::Order));
         self.registry = Registry::default();
         for block in self.blocks.iter().filter(|block| !block.paused) {
-            for tx in &block.txs {
+            for tx in block.txs.iter().filter(|tx| !tx.refused) {
                 for commitment in &tx.commitments {
                     self.registry
                         .commit(commitment, &refused, &out_of_order, tx.hash, block.at);
@@ -317,7 +338,7 @@ impl World {
 
     pub(in crate::ledger) fn settle_slots(&mut self) {
         let mut gone = Vec::new();
-        for (nonce, slot) in &mut self.slots {
+        for (seat, slot) in &mut self.slots {
             let Some(number) = slot.block.filter(|number| *number <= self.safe) else {
                 continue;
             };
@@ -331,10 +352,10 @@ impl World {
                     block,
                 }));
             }
-            gone.push(*nonce);
+            gone.push(*seat);
         }
-        for nonce in gone {
-            self.slots.remove(&nonce);
+        for seat in gone {
+            self.slots.remove(&seat);
         }
     }
 

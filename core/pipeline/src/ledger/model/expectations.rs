@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use set_types::{BatchId, Stage, StreamHead, StreamId};
+use alloy_primitives::Address;
+use set_types::{BatchId, Commitment, Stage, StreamHead, StreamId};
 
 use super::{IN_FLIGHT, Work, World, source::Defect};
 use crate::status::PendingFilter;
@@ -19,7 +20,14 @@ impl World {
                 self.proven.get(&commitment.batch_id).copied().unwrap_or(0),
                 "nothing is proven twice"
             ),
-            Work::Plan { commitments, heads, .. } => {
+            Work::ReadHeads { streams } => self.read_in_term.extend(streams),
+            Work::Plan {
+                account,
+                commitments,
+                heads,
+                ..
+            } => {
+                self.observe_account(*account, commitments);
                 let mut tails: HashMap<StreamId, StreamHead> = heads.iter().map(|head| (head.stream, *head)).collect();
                 for commitment in commitments {
                     commitment.check_shape().expect("what is malformed is never planned");
@@ -35,7 +43,7 @@ impl World {
                     *tail = commitment.head();
                 }
             }
-            Work::Submit { calls } => {
+            Work::Submit { calls, .. } => {
                 let open: HashSet<BatchId> = self
                     .slots
                     .values()
@@ -69,9 +77,42 @@ impl World {
         }
     }
 
+    /// A plan is for an account that may have it.
+    fn observe_account(&self, account: Address, commitments: &[Commitment]) {
+        assert!(self.term.is_some(), "without the lease nothing is planned");
+        assert!(
+            !self.retired.contains(&account),
+            "nothing is planned for a retired account"
+        );
+        let elsewhere: HashSet<StreamId> = self
+            .slots
+            .iter()
+            .filter(|((of, _), slot)| *of != account && self.open.contains(&slot.id) && !slot.id.is_recovered())
+            .flat_map(|(_, slot)| &slot.tx.commitments)
+            .filter(|commitment| !self.registry.records.contains_key(&commitment.batch_id))
+            .map(Commitment::stream)
+            .collect();
+        for commitment in commitments {
+            let stream = commitment.stream();
+            assert!(
+                self.read_in_term.contains(&stream),
+                "the head of {stream} is known in this term"
+            );
+            assert!(
+                !elsewhere.contains(&stream),
+                "{stream} is on its way at another account"
+            );
+        }
+    }
+
     /// Faults end, and time passes until nothing moves any more.
     pub(in crate::ledger) fn calm(&mut self) {
         self.paused = false;
+        self.unauthorised.clear();
+        for which in 0..3 {
+            self.admit(which);
+        }
+        self.lead(true);
         self.window = 1_000;
         self.set_stale(false);
         self.set_reachable(true);

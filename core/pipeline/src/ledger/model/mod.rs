@@ -18,15 +18,15 @@ use set_index::QuarantineEntry;
 use set_txmgr::{CallId, TxEvent};
 use set_types::{BatchId, Commitment, Malformed, ReportStatus, SettleOutcome, StreamId, Timestamp, Verdict};
 
-use self::chain::{Block, Registry, Slot, Tx, block_ref};
+use self::chain::{Block, Registry, Seat, Slot, Tx, block_ref};
 pub(super) use self::source::{Defect, stream_id};
-use super::{Event, Failure, Ledger, Plan, ProofFailure, Start, Work};
+use super::{Event, Failure, Ledger, Plan, ProofFailure, Room, Start, Work};
 use crate::{
     clock::Now,
     config::{EventsRootCheck, PipelineConfig},
 };
 
-/// Calls that the model's transaction manager has on their way at once.
+/// Calls that one of the model's transaction managers has on their way at once.
 const IN_FLIGHT: usize = 4;
 
 /// Work on its way, and the answer where it was read early.
@@ -58,9 +58,17 @@ pub(super) struct World {
     safe_lag: u64,
     safe: u64,
     indexed: u64,
-    // the transaction manager
-    slots: BTreeMap<u64, Slot>,
-    next_nonce: u64,
+    // the accounts, their transaction managers and the lease
+    accounts: Vec<Address>,
+    retired: HashSet<Address>,
+    unauthorised: HashSet<Address>,
+    /// The lease's term, while it is ours.
+    term: Option<u64>,
+    terms: u64,
+    /// Streams whose heads were asked for in this term.
+    read_in_term: HashSet<StreamId>,
+    slots: BTreeMap<Seat, Slot>,
+    next_nonce: HashMap<Address, u64>,
     next_id: u64,
     salt: u64,
     outcomes: Vec<Vec<SettleOutcome>>,
@@ -125,7 +133,7 @@ impl World {
             paused: false,
         };
         Self {
-            ledger: Ledger::new(config.clone(), start(Vec::new(), Vec::new()), now),
+            ledger: Ledger::new(config.clone(), start(vec![account(0)], Vec::new(), Vec::new()), now),
             config,
             now,
             made: BTreeMap::new(),
@@ -142,8 +150,14 @@ impl World {
             safe_lag: 2,
             safe: 0,
             indexed: 0,
+            accounts: vec![account(0)],
+            retired: HashSet::new(),
+            unauthorised: HashSet::new(),
+            term: Some(1),
+            terms: 1,
+            read_in_term: HashSet::new(),
             slots: BTreeMap::new(),
-            next_nonce: 0,
+            next_nonce: HashMap::new(),
             next_id: 0,
             salt: 0,
             outcomes: Vec::new(),
@@ -181,8 +195,8 @@ impl World {
 
     /// The ledger says what is to be done.
     pub(super) fn begin(&mut self) {
-        let room = self.room();
-        let work = self.ledger.next_work(room, Address::ZERO, self.now);
+        let rooms = self.rooms();
+        let work = self.ledger.next_work(&rooms, self.term, self.now);
         for work in work {
             self.observe(&work);
             // Every second answer is read when the question arrives, the others when they leave.
@@ -192,9 +206,69 @@ impl World {
         }
     }
 
-    pub(super) fn room(&self) -> usize {
-        let open = self.slots.values().filter(|slot| slot.block.is_none()).count();
-        IN_FLIGHT.saturating_sub(open)
+    fn rooms(&self) -> Vec<Room> {
+        let room = |account: &Address| Room {
+            account: *account,
+            calls: IN_FLIGHT.saturating_sub(self.open_seats().filter(|(of, _)| of == account).count()),
+            watch_until: SettlementTag::Finalized,
+        };
+        self.accounts.iter().map(room).collect()
+    }
+
+    /// One more account, or one that was retired comes back.
+    pub(super) fn admit(&mut self, which: u8) {
+        let account = account(which);
+        if !self.accounts.contains(&account) {
+            self.accounts.push(account);
+        }
+        self.retired.remove(&account);
+        self.ledger.admit(account, Vec::new(), self.now);
+        self.begin();
+    }
+
+    /// An account is not to be used any more.
+    pub(super) fn retire(&mut self, which: u8) {
+        let account = account(which);
+        if self.accounts.contains(&account) {
+            self.retired.insert(account);
+            self.ledger.retire(account);
+        }
+    }
+
+    /// The registry's owner authorises an account, or does not any more.
+    pub(super) fn authorise(&mut self, which: u8, authorised: bool) {
+        if authorised {
+            self.unauthorised.remove(&account(which));
+        } else {
+            self.unauthorised.insert(account(which));
+        }
+    }
+
+    /// The lease is won or lost.
+    pub(super) fn lead(&mut self, leading: bool) {
+        if leading != self.term.is_some() {
+            self.terms += 1;
+            self.term = leading.then_some(self.terms);
+            self.read_in_term.clear();
+            self.begin();
+        }
+    }
+
+    /// Lets retired accounts go, as the coordinator does.
+    fn release_accounts(&mut self) {
+        for account in self.retired.clone() {
+            if !self.ledger.is_retired(account) {
+                continue;
+            }
+            for (seat, slot) in &self.slots {
+                let open = self.open.contains(&slot.id) && !slot.id.is_recovered();
+                assert!(seat.0 != account || !open, "what is retired has nothing on its way");
+            }
+            if !self.slots.keys().any(|(of, _)| *of == account) && self.ledger.forget_account(account) {
+                self.retired.remove(&account);
+                self.accounts.retain(|known| *known != account);
+            }
+        }
     }
 
     /// A piece of work is done, or fails.
@@ -220,6 +294,7 @@ impl World {
             }
         };
         self.ledger.handle(event, self.now);
+        self.release_accounts();
         self.begin();
     }
 
@@ -258,36 +333,50 @@ impl World {
         self.proven.clear();
         let mut recovered = Vec::new();
         let slots = std::mem::take(&mut self.slots);
-        for (nonce, mut slot) in slots {
+        for (seat, mut slot) in slots {
             if journal {
-                slot.id = CallId::Recovered(nonce);
+                slot.id = recovered_id(seat);
                 if slot.block.is_none() {
                     recovered.push(slot.id);
                 }
-                self.slots.insert(nonce, slot);
+                self.slots.insert(seat, slot);
             } else if slot.block.is_none() {
                 // The node's pool still has it.
-                self.foreign.push(Tx { nonce: None, ..slot.tx });
+                self.foreign.push(Tx { seat: None, ..slot.tx });
             }
         }
         if !journal {
             for tx in self.blocks.iter_mut().flat_map(|block| &mut block.txs) {
-                tx.nonce = None;
+                tx.seat = None;
             }
         }
         let quarantined = self.kept.values().cloned().collect();
-        self.ledger = Ledger::new(self.config.clone(), start(recovered, quarantined), self.now);
+        self.retired.clear();
+        self.read_in_term.clear();
+        self.ledger = Ledger::new(
+            self.config.clone(),
+            start(self.accounts.clone(), recovered, quarantined),
+            self.now,
+        );
         self.show_chain();
         self.events.push_back(Event::Indexed(self.synced()));
     }
 }
 
-fn start(recovered: Vec<CallId>, quarantined: Vec<QuarantineEntry>) -> Start {
+fn start(accounts: Vec<Address>, recovered: Vec<CallId>, quarantined: Vec<QuarantineEntry>) -> Start {
     Start {
         chain_id: 1,
-        watched_until: SettlementTag::Finalized,
+        accounts,
         quarantined,
         conflicts: Vec::new(),
         recovered,
     }
+}
+
+fn account(which: u8) -> Address {
+    Address::repeat_byte(which + 1)
+}
+
+fn recovered_id((account, nonce): Seat) -> CallId {
+    CallId::Recovered { account, nonce }
 }
