@@ -37,7 +37,7 @@ pub use config::TxConfig;
 pub use handle::{StartParts, SubmitError, TxError, TxMgr, start};
 pub use journal::{Journal, JournalError};
 pub use metrics::describe_metrics;
-pub use signer::{LocalKey, SignError, SignerConfig, SignerConfigError, TxSigner};
+pub use signer::{ClientTls, LocalKey, ServiceUrl, SignError, SignerConfig, SignerConfigError, SignerKind, TxSigner};
 pub use size::CallSize;
 pub use status::{Alarm, AlarmKind, InFlight, TxStatus};
 pub use wei::{Wei, WeiError};

@@ -140,16 +140,8 @@ impl Config {
         let rpc = reading.section::<RpcConfig>("rpc");
         let mut signers = reading.section::<BTreeMap<String, SignerConfig>>("signers");
         for (name, signer) in signers.iter_mut().flatten() {
-            let beside = |key: &str, path: &mut PathBuf| {
+            for (key, path) in signer.paths_mut() {
                 *path = beside_its_file(figment, &format!("signers.{name}.{key}"), path);
-            };
-            match signer {
-                SignerConfig::Env { .. } => {}
-                SignerConfig::File { path } => beside("path", path),
-                SignerConfig::Keystore { path, password_file } => {
-                    beside("path", path);
-                    beside("password_file", password_file);
-                }
             }
         }
         let txmgr = reading.section::<TxConfig>("txmgr");

@@ -1,21 +1,30 @@
 //! The tables `[signers.<name>]`.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::PathBuf, sync::Arc};
 
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use alloy_primitives::Address;
+use serde::Deserialize;
+use tokio::task;
 
-use super::{LocalKey, TxSigner};
-use alloy::signers::local::PrivateKeySigner;
+use super::{ClientTls, LocalKey, ServiceUrl, TxSigner, remote::RemoteSigner, secret, supervised::Supervised};
+use crate::Wei;
 
-/// Where a signer's key is. Holds names of places, never a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A table `[signers.<name>]`. Holds names of places, never a key.
+// Not `deny_unknown_fields` itself, which excludes `flatten`: what is no field here goes to the kind,
+// and that refuses what it does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SignerConfig {
+    /// Where the key is.
+    #[serde(flatten)]
+    pub kind: SignerKind,
+    #[serde(default)]
+    daily_spending_cap: Option<Wei>,
+}
+
+/// Where a signer's key is, and so who signs with it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum SignerConfig {
+pub enum SignerKind {
     /// An environment variable that holds the key in hex.
     Env {
         /// Name of the variable.
@@ -32,6 +41,25 @@ pub enum SignerConfig {
         path: PathBuf,
         /// A file that holds its password; a line break at the end is not part of it.
         password_file: PathBuf,
+    },
+    /// A key in AWS KMS that never leaves it (key spec `ECC_SECG_P256K1`, usage `SIGN_VERIFY`). Needs
+    /// the cargo feature `kms`.
+    AwsKms {
+        /// Key id, key ARN, or alias (`alias/…`).
+        key_id: String,
+        /// AWS region; `None` asks the environment and the profile.
+        region: Option<String>,
+        /// Another endpoint than the region's own, such as a VPC endpoint.
+        endpoint_url: Option<ServiceUrl>,
+    },
+    /// A signing service that answers `eth_signTransaction` as the OP Stack's op-signer does.
+    Remote {
+        /// Where it is asked.
+        url: ServiceUrl,
+        /// The account that it signs for.
+        address: Address,
+        /// Mutual TLS. Required unless the service is on this machine.
+        tls: Option<ClientTls>,
     },
 }
 
@@ -54,103 +82,107 @@ impl fmt::Display for SignerConfigError {
 
 impl std::error::Error for SignerConfigError {}
 
+/// A [`SignerConfigError`] of a signer whose name is not known yet.
+pub(super) struct Refusal {
+    pub(super) key: &'static str,
+    pub(super) problem: String,
+}
+
+impl Refusal {
+    pub(super) fn new(key: &'static str, problem: impl Into<String>) -> Self {
+        let problem = problem.into();
+        Self { key, problem }
+    }
+}
+
 impl SignerConfig {
-    /// Loads the key. Files are read and keystores decrypted off the runtime's threads.
+    /// A signer without a spending cap.
+    pub const fn new(kind: SignerKind) -> Self {
+        Self {
+            kind,
+            daily_spending_cap: None,
+        }
+    }
+
+    /// Most that the signer's account may spend in one UTC day, in wei: `daily_spending_cap`. `None`
+    /// where there is no bound.
+    pub const fn daily_spending_cap(&self) -> Option<Wei> {
+        self.daily_spending_cap
+    }
+
+    /// The files that the table names, each with its key, so that relative paths can be resolved.
+    pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        match &mut self.kind {
+            SignerKind::File { path } => vec![("path", path)],
+            SignerKind::Keystore { path, password_file } => vec![("path", path), ("password_file", password_file)],
+            SignerKind::Remote { tls: Some(tls), .. } => tls.paths_mut(),
+            SignerKind::Env { .. } | SignerKind::AwsKms { .. } | SignerKind::Remote { tls: None, .. } => vec![],
+        }
+    }
+
+    /// Loads the key, or opens the way to whoever has it. Files are read and keystores decrypted off
+    /// the runtime's threads. A key in KMS is asked for its account, so KMS must answer; a remote
+    /// signer is named by its account, so that it may be away.
+    ///
+    /// What is loaded counts as failed when it does not sign within 10 s.
     ///
     /// # Errors
     /// [`SignerConfigError`], which never holds a part of what was read.
     pub async fn load(&self, name: &str) -> Result<Arc<dyn TxSigner>, SignerConfigError> {
-        let (config, signer) = (self.clone(), name.to_owned());
-        let loading = tokio::task::spawn_blocking(move || config.load_blocking(&signer));
-        match loading.await {
-            Ok(loaded) => loaded.map(|key| Arc::new(key) as Arc<dyn TxSigner>),
-            Err(_) => Err(SignerConfigError {
-                signer: name.to_owned(),
-                key: "kind",
-                problem: "loading the key was interrupted".into(),
-            }),
-        }
+        self.load_kind(name).await.map_err(|refusal| SignerConfigError {
+            signer: name.to_owned(),
+            key: refusal.key,
+            problem: refusal.problem,
+        })
     }
 
-    fn load_blocking(&self, signer: &str) -> Result<LocalKey, SignerConfigError> {
-        let refuse = |key, problem| SignerConfigError {
-            signer: signer.to_owned(),
-            key,
-            problem,
-        };
-        const SHAPE: &str = "a private key: 64 hex digits, with or without 0x";
-        match self {
-            Self::Env { variable } => {
-                if !is_name(variable) {
-                    // Not quoted: whoever misreads the key writes the private key itself here.
-                    let problem = "is no name of an environment variable: give the name, never the key".into();
-                    return Err(refuse("variable", problem));
+    async fn load_kind(&self, name: &str) -> Result<Arc<dyn TxSigner>, Refusal> {
+        match self.kind.clone() {
+            SignerKind::Env { variable } => read_key(name, move || secret::from_env(&variable)).await,
+            SignerKind::File { path } => read_key(name, move || secret::from_file(&path)).await,
+            SignerKind::Keystore { path, password_file } => {
+                read_key(name, move || secret::from_keystore(&path, &password_file)).await
+            }
+            #[cfg(feature = "kms")]
+            SignerKind::AwsKms {
+                key_id,
+                region,
+                endpoint_url,
+            } => {
+                let key = super::aws_kms::AwsKms::connect(key_id, region, endpoint_url.as_ref()).await?;
+                Ok(Arc::new(Supervised::new(name, key)))
+            }
+            #[cfg(not(feature = "kms"))]
+            SignerKind::AwsKms { .. } => Err(Refusal::new(
+                "kind",
+                "\"aws_kms\" needs a program that was built with the cargo feature `kms`: build with `--features kms`",
+            )),
+            SignerKind::Remote { url, address, tls } => {
+                let signer = Supervised::new(name, RemoteSigner::open(url, address, tls).await?);
+                if let Err(error) = signer.health().await {
+                    tracing::warn!(%error, "remote signer does not serve yet; it is asked again for each transaction");
                 }
-                let text = std::env::var(variable).map(Zeroizing::new).map_err(|_| {
-                    refuse(
-                        "variable",
-                        format!("the environment variable {variable} is not set; set it to {SHAPE}"),
-                    )
-                })?;
-                LocalKey::from_hex(&text).ok_or_else(|| {
-                    refuse(
-                        "variable",
-                        format!("the environment variable {variable} does not hold {SHAPE}"),
-                    )
-                })
-            }
-            Self::File { path } => {
-                let text = read_secret(path).map_err(|problem| refuse("path", problem))?;
-                LocalKey::from_hex(&text)
-                    .ok_or_else(|| refuse("path", format!("the file {} does not hold {SHAPE}", path.display())))
-            }
-            Self::Keystore { path, password_file } => {
-                let password = read_secret(password_file).map_err(|problem| refuse("password_file", problem))?;
-                let password = password.trim_end_matches(['\r', '\n']);
-                // The decryption's own error tells a missing file from a wrong password; neither holds a secret.
-                PrivateKeySigner::decrypt_keystore(path, password)
-                    .map(LocalKey::from)
-                    .map_err(|error| {
-                        refuse(
-                            "path",
-                            format!(
-                                "the keystore {} cannot be opened: {error}; \"Mac Mismatch\" means that {} holds another password",
-                                path.display(),
-                                password_file.display()
-                            ),
-                        )
-                    })
+                Ok(Arc::new(signer))
             }
         }
     }
 }
 
-/// Whether a text can name an environment variable. 64 hex digits are a key and no name.
-fn is_name(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let starts = text.chars().next().is_some_and(|first| !first.is_ascii_digit());
-    let key = text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit());
-    starts && text.chars().all(word) && !key
-}
-
-/// Reads a file that holds a secret; warns where others may read it too.
-fn read_secret(path: &Path) -> Result<Zeroizing<String>, String> {
-    let text = fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|error| format!("the file {} cannot be read: {}", path.display(), error.kind()))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(path).map(|meta| meta.permissions().mode()).unwrap_or(0);
-        if mode & 0o077 != 0 {
-            tracing::warn!(file = %path.display(), "others may read this secret; run chmod 600 on it");
-        }
-    }
-    Ok(text)
+/// Reads a key off the runtime's threads.
+async fn read_key(
+    name: &str,
+    read: impl FnOnce() -> Result<LocalKey, Refusal> + Send + 'static,
+) -> Result<Arc<dyn TxSigner>, Refusal> {
+    let key = task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|_| Err(Refusal::new("kind", "loading the key was interrupted")))?;
+    Ok(Arc::new(Supervised::new(name, key)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     /// A key of anvil's, known to everybody.
@@ -163,12 +195,21 @@ mod tests {
         path
     }
 
+    async fn load(kind: SignerKind) -> Result<Arc<dyn TxSigner>, String> {
+        let loaded = SignerConfig::new(kind).load("hot").await;
+        loaded.map_err(|error| error.to_string())
+    }
+
+    async fn refusal(kind: SignerKind) -> String {
+        load(kind).await.err().unwrap()
+    }
+
     #[tokio::test]
     async fn reads_a_key_file_with_or_without_prefix() {
         let dir = tempfile::tempdir().unwrap();
         for text in [KEY.to_owned(), format!("0x{KEY}\n")] {
             let path = write(&dir, "key", &text);
-            let signer = SignerConfig::File { path }.load("main").await.unwrap();
+            let signer = load(SignerKind::File { path }).await.unwrap();
             assert_eq!(signer.address().to_string(), ADDRESS);
         }
     }
@@ -177,28 +218,20 @@ mod tests {
     async fn opens_a_keystore_with_its_password_only() {
         let dir = tempfile::tempdir().unwrap();
         let secret = alloy_primitives::hex::decode(KEY).unwrap();
-        PrivateKeySigner::encrypt_keystore(dir.path(), &mut rand_core(), &secret, "correct horse", Some("store"))
-            .unwrap();
-        let path = dir.path().join("store");
-        let good = SignerConfig::Keystore {
-            path: path.clone(),
-            password_file: write(&dir, "good", "correct horse\n"),
+        let mut rng = alloy::signers::k256::elliptic_curve::rand_core::OsRng;
+        eth_keystore::encrypt_key(dir.path(), &mut rng, &secret, "correct horse", Some("store")).unwrap();
+        let keystore = |password_file| SignerKind::Keystore {
+            path: dir.path().join("store"),
+            password_file,
         };
-        assert_eq!(good.load("main").await.unwrap().address().to_string(), ADDRESS);
-        let bad = SignerConfig::Keystore {
-            path,
-            password_file: write(&dir, "bad", "battery staple"),
-        };
-        let error = bad.load("main").await.err().unwrap().to_string();
+        let good = load(keystore(write(&dir, "good", "correct horse\n"))).await.unwrap();
+        assert_eq!(good.address().to_string(), ADDRESS);
+        let error = refusal(keystore(write(&dir, "bad", "battery staple"))).await;
         assert!(
-            error.contains("`signers.main.path`") && error.contains("another password"),
+            error.contains("`signers.hot.path`") && error.contains("another password"),
             "{error}"
         );
         assert!(!error.contains("battery"), "{error}");
-    }
-
-    fn rand_core() -> impl alloy::signers::k256::elliptic_curve::rand_core::CryptoRngCore {
-        alloy::signers::k256::elliptic_curve::rand_core::OsRng
     }
 
     #[tokio::test]
@@ -206,27 +239,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let almost = format!("{}zz", &KEY[..62]);
         let path = write(&dir, "key", &almost);
-        let error = SignerConfig::File { path: path.clone() }
-            .load("hot")
-            .await
-            .err()
-            .unwrap()
-            .to_string();
+        let error = refusal(SignerKind::File { path: path.clone() }).await;
         assert!(
             error.contains("`signers.hot.path`") && error.contains(&path.display().to_string()),
             "{error}"
         );
         assert!(!error.contains(&KEY[..8]), "{error}");
 
-        let missing = SignerConfig::Env {
-            variable: "SET_TXMGR_TEST_UNSET".into(),
-        };
-        let error = missing.load("hot").await.err().unwrap().to_string();
+        let variable = "SET_TXMGR_TEST_UNSET".to_owned();
+        let error = refusal(SignerKind::Env { variable }).await;
         assert!(error.contains("SET_TXMGR_TEST_UNSET is not set"), "{error}");
 
-        for key in [KEY.to_owned(), format!("0x{KEY}")] {
-            let misread = SignerConfig::Env { variable: key };
-            let error = misread.load("hot").await.err().unwrap().to_string();
+        for variable in [KEY.to_owned(), format!("0x{KEY}")] {
+            let error = refusal(SignerKind::Env { variable }).await;
             assert!(
                 error.contains("`signers.hot.variable`") && error.contains("never the key"),
                 "{error}"
@@ -234,10 +259,8 @@ mod tests {
             assert!(!error.contains(&KEY[..8]), "{error}");
         }
 
-        let gone = SignerConfig::File {
-            path: dir.path().join("gone"),
-        };
-        let error = gone.load("hot").await.err().unwrap().to_string();
+        let path = dir.path().join("gone");
+        let error = refusal(SignerKind::File { path }).await;
         assert!(error.contains("cannot be read"), "{error}");
     }
 
@@ -246,18 +269,77 @@ mod tests {
         let key = LocalKey::from_hex(KEY).unwrap();
         let shown = format!("{key:?} {key:#?}");
         assert!(shown.contains("0xf39f"), "{shown}");
-        let config = SignerConfig::Env {
-            variable: "KEY_VARIABLE".into(),
-        };
-        let shown = format!("{shown} {config:?} {}", serde_json::to_string(&config).unwrap());
-        assert!(!shown.to_lowercase().contains(&KEY[..8]), "{shown}");
+        // No eight digits of it, wherever they begin.
+        let shown = shown.to_lowercase();
+        for start in 0..=KEY.len() - 8 {
+            assert!(!shown.contains(&KEY[start..start + 8]), "{shown}");
+        }
+    }
+
+    /// Holds by type: what a `LocalKey` is made of wipes itself when it is dropped.
+    #[test]
+    fn a_key_is_wiped_when_dropped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let key = alloy::signers::local::PrivateKeySigner::from_slice(&[7; 32]).unwrap();
+        wiped(key.credential());
+    }
+
+    fn read(toml: &str) -> Result<SignerConfig, String> {
+        toml::from_str(toml).map_err(|error: toml::de::Error| error.message().to_owned())
     }
 
     #[test]
-    fn tables_are_strict() {
-        let read = |text| serde_json::from_str::<SignerConfig>(text);
-        assert!(read(r#"{"kind": "env", "variable": "X"}"#).is_ok());
-        assert!(read(r#"{"kind": "env", "variable": "X", "key": "0x01"}"#).is_err());
-        assert!(read(r#"{"kind": "hsm"}"#).unwrap_err().to_string().contains("hsm"));
+    fn every_kind_takes_a_cap_and_is_strict() {
+        let kinds = [
+            "kind = 'env'\nvariable = 'X'",
+            "kind = 'file'\npath = 'key'",
+            "kind = 'keystore'\npath = 'store'\npassword_file = 'password'",
+            "kind = 'aws_kms'\nkey_id = 'alias/set'\nregion = 'eu-central-1'\nendpoint_url = 'https://vpce.example'",
+            "kind = 'remote'\nurl = 'https://signer:8080'\naddress = '0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266'\ntls = { ca = 'ca', cert = 'cert', key = 'key' }",
+        ];
+        for kind in kinds {
+            assert_eq!(read(kind).unwrap().daily_spending_cap(), None, "{kind}");
+            let capped = read(&format!("{kind}\ndaily_spending_cap = '0.5 ether'")).unwrap();
+            assert_eq!(capped.daily_spending_cap(), Some(Wei(500_000_000_000_000_000)));
+            let error = read(&format!("{kind}\nprivate = 1")).unwrap_err();
+            assert!(error.contains("private"), "{error}");
+        }
+        assert!(read("kind = 'hsm'").unwrap_err().contains("hsm"));
+        let error = read("kind = 'remote'\nurl = 'https://me:hunter2@signer'\naddress = '0x0'").unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn names_every_file() {
+        let mut remote = read(
+            "kind = 'remote'\nurl = 'https://signer:8080'\naddress = '0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266'\ntls = { cert = 'cert', key = 'key' }",
+        )
+        .unwrap();
+        for (_, path) in remote.paths_mut() {
+            *path = Path::new("/etc").join(&path);
+        }
+        let named: Vec<_> = remote
+            .paths_mut()
+            .into_iter()
+            .map(|(key, path)| (key, path.clone()))
+            .collect();
+        assert_eq!(
+            named,
+            [
+                ("tls.cert", PathBuf::from("/etc/cert")),
+                ("tls.key", PathBuf::from("/etc/key"))
+            ]
+        );
+    }
+
+    #[cfg(not(feature = "kms"))]
+    #[tokio::test]
+    async fn a_kind_that_was_left_out_names_its_feature() {
+        let config = read("kind = 'aws_kms'\nkey_id = 'alias/set'").unwrap();
+        let error = config.load("hot").await.err().unwrap().to_string();
+        assert!(
+            error.contains("`signers.hot.kind`") && error.contains("`kms`"),
+            "{error}"
+        );
     }
 }

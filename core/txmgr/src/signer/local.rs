@@ -26,7 +26,12 @@ impl LocalKey {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let mut key = Zeroizing::new([0u8; 32]);
         alloy_primitives::hex::decode_to_slice(digits, key.as_mut_slice()).ok()?;
-        PrivateKeySigner::from_slice(key.as_slice()).ok().map(Self)
+        Self::from_bytes(key.as_slice())
+    }
+
+    /// Reads a key of 32 bytes, big-endian. `None` where they are none.
+    pub(super) fn from_bytes(key: &[u8]) -> Option<Self> {
+        PrivateKeySigner::from_slice(key).ok().map(Self)
     }
 }
 
