@@ -5,10 +5,12 @@ use std::{error::Error, fmt, time::Duration};
 use alloy::{
     providers::RootProvider,
     rpc::client::RpcClient,
-    transports::{RpcError, TransportError, TransportErrorKind, http::reqwest},
+    transports::{RpcError, TransportError, TransportErrorKind, http::reqwest, utils::guess_local_url},
 };
 use op_alloy::network::Optimism;
 use url::Url;
+
+use crate::failover::Failover;
 
 /// A node of the L2. `Optimism`, because plain Ethereum types cannot decode the deposit that every
 /// block starts with. No fillers: they would take nonces behind the transaction manager's back.
@@ -65,6 +67,22 @@ pub enum ChainError {
         /// What happened, without the endpoint's URL.
         cause: String,
     },
+    /// The node names a head that the chain had before.
+    #[error("the node's head, block {head}, is {blocks} blocks behind the newest one seen: it may be syncing")]
+    Behind {
+        /// Its head.
+        head: u64,
+        /// Blocks between it and the newest one seen.
+        blocks: u64,
+    },
+    /// The node serves another chain.
+    #[error("the node serves chain {found}, the configuration says {expected}")]
+    OtherChain {
+        /// Its chain id.
+        found: u64,
+        /// The chain id that was asked for.
+        expected: u64,
+    },
     /// The node's answer is not what the method promises.
     #[error("{method}: unexpected answer: {cause}")]
     Answer {
@@ -92,12 +110,19 @@ pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Opens the way to a node. Nothing is sent yet, so an unreachable node shows at the first call.
+/// Opens the way to the chain's nodes. Nothing is sent yet, so an unreachable node shows at the first call.
+///
+/// Calls go to the first node that is well; see [`ChainView::endpoints`](crate::ChainView::endpoints). A call
+/// that finds every node limiting the rate of calls waits for as long as one of them asks, at most
+/// `endpoint.timeout`.
 ///
 /// # Errors
-/// [`ChainError::Scheme`] for anything but HTTP, [`ChainError::Client`] if no client can be made.
+/// [`ChainError::NoEndpoint`] without a URL, [`ChainError::Scheme`] for anything but HTTP,
+/// [`ChainError::Client`] if no client can be made.
 pub fn connect(endpoint: &EndpointConfig) -> Result<L2Provider, ChainError> {
-    let url = endpoint.rpc_urls.first().ok_or(ChainError::NoEndpoint)?;
+    if endpoint.rpc_urls.is_empty() {
+        return Err(ChainError::NoEndpoint);
+    }
     for url in &endpoint.rpc_urls {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(ChainError::Scheme(url.scheme().into()));
@@ -110,7 +135,8 @@ pub fn connect(endpoint: &EndpointConfig) -> Result<L2Provider, ChainError> {
         .tcp_nodelay(true)
         .build()
         .map_err(|error| ChainError::Client(innermost(&error)))?;
-    let client = RpcClient::builder().http_with_client(http, url.clone());
+    let is_local = endpoint.rpc_urls.iter().all(|url| guess_local_url(url.as_str()));
+    let client = RpcClient::new(Failover::new(endpoint, &http), is_local);
     client.set_poll_interval(endpoint.poll_interval);
     Ok(RootProvider::new(client))
 }
@@ -121,8 +147,9 @@ pub fn transport_cause(error: &TransportError) -> String {
         RpcError::ErrorResp(payload) => format!("the node answers {}: {}", payload.code, payload.message),
         RpcError::NullResp => "the node answers null".into(),
         RpcError::Transport(TransportErrorKind::HttpError(http)) => format!("HTTP status {}", http.status),
-        RpcError::Transport(TransportErrorKind::HttpErrorWithRetryAfter { error, .. }) => {
-            format!("HTTP status {}", error.status)
+        RpcError::Transport(TransportErrorKind::HttpErrorWithRetryAfter { error, retry_after }) => {
+            let seconds = retry_after.as_secs_f64().ceil();
+            format!("HTTP status {}; it asks to wait {seconds} s", error.status)
         }
         RpcError::Transport(TransportErrorKind::Custom(cause) | TransportErrorKind::NonRetryable(cause)) => {
             innermost(cause.as_ref())

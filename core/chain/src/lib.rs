@@ -4,7 +4,8 @@
 //! Without the feature `provider` only what needs no node remains: the bindings and the size estimate,
 //! which is all that a submitter plugin asks for. With it:
 //!
-//! - [`connect`] opens a node's public JSON-RPC, with time-outs of its own and no alloy fillers;
+//! - [`connect`] opens the public JSON-RPC of one node or of several, of which another is asked where one
+//!   fails, with time-outs of its own and no alloy fillers;
 //! - [`track`] follows the head, the `safe` and `finalized` tags and the fees in one round trip a poll;
 //! - [`RegistryReader`] asks SetRegistry, one round trip a question;
 //! - [`DataFees`] asks what an OP Stack chain charges beside gas.
@@ -15,7 +16,13 @@ mod data_fee;
 #[cfg(feature = "provider")]
 mod endpoint;
 #[cfg(feature = "provider")]
+mod failover;
+#[cfg(feature = "provider")]
 mod fee_market;
+#[cfg(feature = "provider")]
+mod lineage;
+#[cfg(feature = "provider")]
+mod metrics;
 #[cfg(feature = "provider")]
 mod registry;
 mod size;
@@ -28,6 +35,8 @@ mod view;
 pub use data_fee::DataFees;
 #[cfg(feature = "provider")]
 pub use endpoint::{ChainError, EndpointConfig, L2Provider, connect, install_tls, transport_cause};
+#[cfg(feature = "provider")]
+pub use metrics::describe_metrics;
 #[cfg(feature = "provider")]
 pub use registry::RegistryReader;
 pub use size::estimated_size;

@@ -20,7 +20,12 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{BlockRef, ChainError, ChainView, Head, L2Provider, fee_market::gas_target};
+use crate::{
+    BlockRef, ChainError, ChainView, Head, L2Provider,
+    failover::{Failover, MAX_BEHIND},
+    fee_market::gas_target,
+    lineage::{Lineage, Progress},
+};
 
 /// The L1 attributes predeploy of every OP Stack chain (specification, "Predeploys").
 const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
@@ -35,67 +40,128 @@ type Block = <op_alloy::network::Optimism as alloy::network::Network>::BlockResp
 ///
 /// Gives the view, and the future that keeps it up to date; run it as a task. It polls every
 /// `poll`, each time in one JSON-RPC batch, wakes the view's readers only when something changed,
-/// and ends when the last reader is gone. A node that fails or serves another chain than
-/// `expected_chain_id` makes the view unreachable, with the reason in it; polling goes on.
+/// and ends when the last reader is gone. A node that fails, serves another chain than
+/// `expected_chain_id` or is behind makes the view unreachable, with the reason in it; polling goes on.
+///
+/// The head goes back only with a reorg: while a node names a block that the chain had before, the view
+/// keeps its head. Beside the polls, nodes that are not in use are looked at, so that calls return to the
+/// preferred one.
 pub fn track(
     provider: L2Provider,
     expected_chain_id: u64,
     poll: Duration,
 ) -> (watch::Receiver<Arc<ChainView>>, impl Future<Output = ()> + Send) {
     let (views, receiver) = watch::channel(Arc::new(ChainView::unknown()));
+    let nodes = Failover::of(&provider);
+    let tracker = Tracker {
+        provider,
+        nodes: nodes.clone(),
+        chain_id: expected_chain_id,
+        lineage: Lineage::default(),
+        views,
+    };
+    let watching = async move {
+        match nodes {
+            Some(nodes) => nodes.watch().await,
+            None => std::future::pending().await,
+        }
+    };
     let tracking = async move {
-        let mut ticks = interval(poll);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = views.closed() => return,
-                _ = ticks.tick() => {}
-            }
-            let answer = read(&provider, expected_chain_id).await;
-            publish(&views, answer);
+        tokio::select! {
+            () = tracker.run(poll) => {}
+            () = watching => {}
         }
     };
     (receiver, tracking)
 }
 
-/// Puts an answer into the view, and wakes readers if it says anything new.
-fn publish(views: &watch::Sender<Arc<ChainView>>, answer: Result<Answer, ChainError>) {
-    let next = match answer {
-        Ok(Answer { head, safe, finalized }) => ChainView {
-            latest: Some(head),
-            safe,
-            finalized,
+struct Tracker {
+    provider: L2Provider,
+    nodes: Option<Failover>,
+    chain_id: u64,
+    lineage: Lineage,
+    views: watch::Sender<Arc<ChainView>>,
+}
+
+impl Tracker {
+    async fn run(mut self, poll: Duration) {
+        let mut ticks = interval(poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.views.closed() => return,
+                _ = ticks.tick() => {}
+            }
+            let answer = read(&self.provider, self.chain_id).await;
+            self.publish(answer);
+        }
+    }
+
+    /// Puts an answer into the view, and wakes readers if it says anything new.
+    fn publish(&mut self, answer: Result<Answer, ChainError>) {
+        let last = Arc::clone(&self.views.borrow());
+        let mut next = match answer.and_then(|answer| self.take(answer, &last)) {
+            Ok(view) => view,
+            Err(error) => {
+                if let (ChainError::OtherChain { .. }, Some(nodes)) = (&error, &self.nodes) {
+                    nodes.distrust(&error.to_string());
+                }
+                metrics::counter!("set_chain_poll_failures_total").increment(1);
+                ChainView {
+                    reachable: false,
+                    error: Some(error.to_string()),
+                    ..last.as_ref().clone()
+                }
+            }
+        };
+        next.updated = last.updated;
+        if let Some(nodes) = &self.nodes {
+            next.endpoint = next.latest.map(|_| nodes.active());
+            next.endpoints = nodes.health();
+        }
+        if next == *last {
+            return;
+        }
+        next.updated = Timestamp::now();
+        log_transition(&last, &next);
+        record(&next);
+        self.views.send_replace(Arc::new(next));
+    }
+
+    /// The view that an answer makes.
+    fn take(&mut self, answer: Answer, last: &ChainView) -> Result<ChainView, ChainError> {
+        let view = ChainView {
+            latest: Some(answer.head),
+            safe: answer.safe,
+            finalized: answer.finalized,
             reachable: true,
             error: None,
-            endpoint: None,
-            endpoints: Vec::new(),
-            updated: Timestamp::now(),
-        },
-        Err(error) => {
-            metrics::counter!("set_chain_poll_failures_total").increment(1);
-            let last = views.borrow();
-            ChainView {
-                reachable: false,
-                error: Some(error.to_string()),
-                updated: Timestamp::now(),
-                ..last.as_ref().clone()
+            ..last.clone()
+        };
+        match self.lineage.take(&answer.head) {
+            Progress::Newest => {
+                if let Some(nodes) = &self.nodes {
+                    nodes.set_head(answer.head.block.number);
+                }
+                Ok(view)
+            }
+            Progress::Behind(blocks) if blocks <= MAX_BEHIND => Ok(ChainView {
+                latest: last.latest,
+                safe: last.safe,
+                finalized: last.finalized,
+                ..view
+            }),
+            Progress::Behind(blocks) => {
+                if let Some(nodes) = &self.nodes {
+                    nodes.is_behind(blocks);
+                }
+                Err(ChainError::Behind {
+                    head: answer.head.block.number,
+                    blocks,
+                })
             }
         }
-    };
-    views.send_if_modified(|view| {
-        let changed = next.latest != view.latest
-            || next.safe != view.safe
-            || next.finalized != view.finalized
-            || next.reachable != view.reachable
-            || next.error != view.error;
-        if !changed {
-            return false;
-        }
-        log_transition(view, &next);
-        record(&next);
-        *view = Arc::new(next);
-        true
-    });
+    }
 }
 
 /// Says when the node goes away and when it comes back.
@@ -116,6 +182,12 @@ fn record(view: &ChainView) {
     metrics::gauge!("set_chain_block", "tag" => "latest").set(number(view.latest.map(|head| head.block)));
     metrics::gauge!("set_chain_block", "tag" => "safe").set(number(view.safe));
     metrics::gauge!("set_chain_block", "tag" => "finalized").set(number(view.finalized));
+    let flag = |is: bool| f64::from(u8::from(is));
+    for node in &view.endpoints {
+        let active = view.endpoint.as_ref() == Some(&node.endpoint);
+        metrics::gauge!("set_chain_endpoint_up", "endpoint" => node.endpoint.clone()).set(flag(node.error.is_none()));
+        metrics::gauge!("set_chain_endpoint_active", "endpoint" => node.endpoint.clone()).set(flag(active));
+    }
     if let Some(head) = view.latest {
         metrics::gauge!("set_chain_next_base_fee_wei").set(head.next_base_fee as f64);
     }
@@ -173,9 +245,9 @@ async fn read(provider: &L2Provider, expected_chain_id: u64) -> Result<Answer, C
 
     let chain_id = chain_id.await.map_err(|error| ChainError::rpc("eth_chainId", &error))?;
     if chain_id != U64::from(expected_chain_id) {
-        return Err(ChainError::Answer {
-            method: "eth_chainId",
-            cause: format!("the node serves chain {chain_id}, the configuration says {expected_chain_id}"),
+        return Err(ChainError::OtherChain {
+            found: chain_id.to(),
+            expected: expected_chain_id,
         });
     }
     let latest = latest

@@ -119,3 +119,27 @@ impl fmt::Display for SettlementTag {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn head(number: u64, hash: B256, parent_hash: B256) -> Head {
+        Head {
+            block: BlockRef {
+                number,
+                hash,
+                timestamp: 2 * number,
+            },
+            parent_hash,
+            gas_limit: 30_000_000,
+            gas_used: 0,
+            gas_target: 15_000_000,
+            base_fee: 1,
+            next_base_fee: 1,
+            suggested_tip: 0,
+            da_footprint: None,
+            da_footprint_scalar: None,
+        }
+    }
+}
