@@ -1,6 +1,6 @@
 //! `[rpc]`: who may ask what, and how much.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use set_types::ConfigProblem;
@@ -15,6 +15,12 @@ pub struct RpcConfig {
     /// Address and port of `/livez`, `/readyz`, `/healthz` and `/metrics`. They show the inside of the
     /// program, so they have a listener of their own, which is never the public's.
     pub health_listen: SocketAddr,
+    /// Address and port of the `admin_` methods, on the loopback interface only.
+    pub admin_listen: SocketAddr,
+    /// File with the secret for `admin_` methods, 64 hex digits; made, readable by its owner alone, where it is
+    /// missing. By default `admin.jwt` in the data directory; without either there is no admin listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_jwt: Option<PathBuf>,
     /// Host names that clients reach the server by, without port; `"*"` for any. `localhost` and
     /// loopback addresses always work. Any other name is refused, so that a web page cannot reach a
     /// server on the visitor's machine through a name of its own (DNS rebinding).
@@ -55,6 +61,8 @@ impl Default for RpcConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8645)),
             health_listen: SocketAddr::from(([127, 0, 0, 1], 8646)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 8647)),
+            admin_jwt: None,
             hosts: vec![],
             cors_origins: vec![],
             max_request_bytes: 1 << 20,
@@ -103,11 +111,21 @@ impl RpcConfig {
         if self.call_timeout.is_zero() {
             complain("call_timeout", "is 0; give a duration such as \"15s\"".to_owned());
         }
-        if self.listen == self.health_listen && self.listen.port() != 0 {
-            complain(
-                "health_listen",
-                format!("is {}, the same as `rpc.listen`; give another port", self.listen),
-            );
+        let listeners = [
+            ("listen", "rpc.listen", self.listen),
+            ("health_listen", "rpc.health_listen", self.health_listen),
+            ("admin_listen", "rpc.admin_listen", self.admin_listen),
+        ];
+        for (position, (key, _, address)) in listeners.iter().enumerate() {
+            let same = listeners[..position].iter().find(|(_, _, other)| other == address);
+            if let Some((_, other, _)) = same.filter(|_| address.port() != 0) {
+                complain(key, format!("is {address}, the same as `{other}`; give another port"));
+            }
+        }
+        if !self.admin_listen.ip().is_loopback() {
+            let message = "is no loopback address: whoever reaches it could change the program; give 127.0.0.1:8647, and \
+                           reach it from elsewhere through a tunnel";
+            complain("admin_listen", message.to_owned());
         }
         if !self.listen.ip().is_loopback() && self.hosts.is_empty() {
             let message = "is empty, but `rpc.listen` is not a loopback address: name the hosts that clients use, or \"*\" \
@@ -160,6 +178,7 @@ mod tests {
         let config = RpcConfig {
             listen: SocketAddr::from(([0, 0, 0, 0], 8645)),
             health_listen: SocketAddr::from(([0, 0, 0, 0], 8645)),
+            admin_listen: SocketAddr::from(([10, 0, 0, 1], 8647)),
             cors_origins: vec![
                 "shop.example".to_owned(),
                 "https://a.example".to_owned(),
@@ -183,6 +202,7 @@ mod tests {
             "max_request_bytes",
             "call_timeout",
             "health_listen",
+            "admin_listen",
             "hosts",
             "cors_origins",
         ];

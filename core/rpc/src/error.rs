@@ -26,6 +26,8 @@ pub(crate) enum RpcError {
     Busy(String),
     #[error("{0}")]
     NotProven(String),
+    #[error("{0}")]
+    FaultyConfiguration(String),
     #[error("no answer within {0} s; try again, or raise `rpc.call_timeout`")]
     Timeout(u64),
     #[error("internal error; the log has the cause under this request id")]
@@ -59,6 +61,7 @@ impl RpcError {
             Self::Busy(_) => -39_008,
             Self::NotProven(_) => -39_009,
             Self::Timeout(_) => -39_010,
+            Self::FaultyConfiguration(_) => -39_011,
         }
     }
 
@@ -74,6 +77,7 @@ impl RpcError {
             Self::Busy(_) => "busy",
             Self::NotProven(_) => "not_proven",
             Self::Timeout(_) => "timeout",
+            Self::FaultyConfiguration(_) => "faulty_configuration",
         }
     }
 

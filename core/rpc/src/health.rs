@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info};
 
 use crate::{
-    port::{Plugins, StatusReport},
+    port::{Condition, Plugins, StatusReport},
     server::StartError,
 };
 
@@ -62,7 +62,7 @@ pub struct HealthAnswer {
 pub struct ComponentAnswer {
     /// How it is.
     pub status: Health,
-    /// What is wrong; absent where nothing is.
+    /// What is wrong, or to be known of it; absent where nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -122,9 +122,19 @@ impl HealthServer {
     }
 }
 
-/// Ready: the chain is reachable with the right chain id, and the required plugins run.
+/// Ready: the chain is reachable with the right chain id, and the required plugins run. A sidecar that
+/// another one keeps from sending answers callers all the same: it is ready, and says that it stands by.
 async fn readyz(State(parts): State<HealthParts>) -> impl IntoResponse {
-    let answer = answer([("chain", chain(&parts)), ("plugins", plugins(&parts))]);
+    let own = [("chain", chain(&parts)), ("plugins", plugins(&parts))];
+    let noted = parts
+        .status
+        .conditions()
+        .into_iter()
+        .filter_map(|(name, condition)| match condition {
+            Condition::Noted(note) => Some((name, component(Health::Ok, Some(note)))),
+            Condition::Well | Condition::Hindered(_) => None,
+        });
+    let answer = answer(own.into_iter().chain(noted));
     let code = if answer.status == Health::Down {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
@@ -135,9 +145,13 @@ async fn readyz(State(parts): State<HealthParts>) -> impl IntoResponse {
 
 async fn healthz(State(parts): State<HealthParts>) -> impl IntoResponse {
     // What hinders a part is for an operator to look at; the part itself goes on as soon as it can.
-    let others = parts.status.hindrances().into_iter().map(|(name, reason)| {
-        let status = if reason.is_some() { Health::Degraded } else { Health::Ok };
-        (name, component(status, reason))
+    let others = parts.status.conditions().into_iter().map(|(name, condition)| {
+        let component = match condition {
+            Condition::Well => component(Health::Ok, None),
+            Condition::Noted(note) => component(Health::Ok, Some(note)),
+            Condition::Hindered(reason) => component(Health::Degraded, Some(reason)),
+        };
+        (name, component)
     });
     let own = [
         ("chain", chain(&parts)),

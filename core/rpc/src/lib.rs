@@ -1,7 +1,7 @@
-//! The JSON-RPC namespace `set_`, and health and metrics beside it.
+//! The JSON-RPC namespace `set_`, health and metrics beside it, and the namespace `admin_`.
 //!
 //! [`RpcServer`] answers over HTTP and WebSocket on one port; it only reads. [`HealthServer`] has a
-//! listener of its own. Neither knows the pipeline or the transaction manager: they reach them through
+//! listener of its own, and so has [`admin`]. None of them knows the pipeline or the transaction manager: they reach them through
 //! the traits [`Pending`] and [`StatusReport`], which the program implements. [`Plugins`] and [`Registry`]
 //! are the host's and the registry reader's.
 //!
@@ -21,8 +21,10 @@
 //! | -39008 | `busy` | too many proofs are being asked for |
 //! | -39009 | `not_proven` | the source's proof does not hold |
 //! | -39010 | `timeout` | no answer within `rpc.call_timeout` |
+//! | -39011 | `faulty_configuration` | a reload changed nothing; the message says why (`admin_` only) |
 
 mod access;
+pub mod admin;
 pub mod answer;
 mod args;
 mod config;
@@ -31,6 +33,7 @@ mod handler;
 mod health;
 mod host;
 mod method;
+mod metrics;
 mod middleware;
 mod port;
 mod proofs;
@@ -39,6 +42,7 @@ mod service;
 
 pub use config::{ProofsConfig, RpcConfig};
 pub use health::{ComponentAnswer, Health, HealthAnswer, HealthParts, HealthServer};
-pub use port::{Pending, PendingQuery, Plugins, Registry, SourceError, StatusReport};
+pub use metrics::describe_metrics;
+pub use port::{Condition, Pending, PendingQuery, Plugins, Registry, SourceError, StatusReport};
 pub use server::{RpcServer, StartError};
 pub use service::Parts;

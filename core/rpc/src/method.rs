@@ -1,4 +1,4 @@
-//! The one table of methods: the router, `set_version` and the metrics' labels are made from it.
+//! The one table of `set_` methods: the router, `set_version` and the metrics' labels are made from it.
 
 use std::sync::Arc;
 
@@ -10,17 +10,19 @@ use serde_json::value::RawValue;
 use crate::{args::Args, error::RpcError, handler, middleware::RequestId, service::Service};
 
 /// A method: what a caller must know, and what answers.
-pub(crate) struct Method {
+pub(crate) struct Method<S: ?Sized> {
     /// Its name on the wire.
     pub(crate) name: &'static str,
     /// One sentence for people.
     pub(crate) summary: &'static str,
     /// Its parameters, in order.
     pub(crate) params: &'static [Param],
-    handler: fn(Arc<Service>, Args) -> BoxFuture<'static, Answer>,
+    /// Its body.
+    pub(crate) handler: fn(Arc<S>, Args) -> BoxFuture<'static, Answer>,
 }
 
-type Answer = Result<Box<RawValue>, RpcError>;
+/// An answer as JSON.
+pub(crate) type Answer = Result<Box<RawValue>, RpcError>;
 
 /// A parameter.
 #[derive(Debug)]
@@ -51,43 +53,44 @@ impl Param {
     }
 }
 
-const BATCH_ID: Param = Param::required("batchId", "a batch id: UUID text, or 0x and 64 hex digits");
+pub(crate) const BATCH_ID: Param = Param::required("batchId", "a batch id: UUID text, or 0x and 64 hex digits");
 const STREAM: &str = "a stream: {\"tenantId\": id, \"storeId\": id}, or its key as 0x and 64 hex digits";
 const CURSOR: Param = Param::optional("cursor", "the `nextCursor` of the page before");
 const LIMIT: Param = Param::optional("limit", "the number of entries wanted, at least 1");
 
-/// Wraps a handler `async fn(&Service, Args)`, so that the table can hold it.
-macro_rules! handler {
+/// Wraps a handler `async fn(&Arc<S>, Args)`, so that a table can hold it.
+macro_rules! answered_by {
     ($handler:path) => {
-        |service, args| Box::pin(async move { encode(&$handler(&service, args).await?) })
+        |service, args| Box::pin(async move { crate::method::encode(&$handler(&service, args).await?) })
     };
 }
+pub(crate) use answered_by;
 
 /// Every method there is.
-pub(crate) static METHODS: &[Method] = &[
+pub(crate) static METHODS: &[Method<Service>] = &[
     Method {
         name: "set_version",
         summary: "Who answers: the program's version, the chain it serves, and every method there is.",
         params: &[],
-        handler: handler!(handler::version),
+        handler: answered_by!(handler::version),
     },
     Method {
         name: "set_status",
         summary: "How everything is: the chain, the index, the pipeline and the transaction manager.",
         params: &[],
-        handler: handler!(handler::status),
+        handler: answered_by!(handler::status),
     },
     Method {
         name: "set_getCommitment",
         summary: "One commitment, on its way or on chain: its stage, its transaction, how settled that is.",
         params: &[BATCH_ID],
-        handler: handler!(handler::get_commitment),
+        handler: answered_by!(handler::get_commitment),
     },
     Method {
         name: "set_listCommitments",
         summary: "Commitments on chain: a stream's in the order of their sequences, or all, the newest first.",
         params: &[Param::optional("stream", STREAM), CURSOR, LIMIT],
-        handler: handler!(handler::list_commitments),
+        handler: answered_by!(handler::list_commitments),
     },
     Method {
         name: "set_pendingCommitments",
@@ -98,13 +101,13 @@ pub(crate) static METHODS: &[Method] = &[
             CURSOR,
             LIMIT,
         ],
-        handler: handler!(handler::pending_commitments),
+        handler: answered_by!(handler::pending_commitments),
     },
     Method {
         name: "set_getStreamHead",
         summary: "Where a stream stands, by the registry and by the index.",
         params: &[Param::required("stream", STREAM)],
-        handler: handler!(handler::get_stream_head),
+        handler: answered_by!(handler::get_stream_head),
     },
     Method {
         name: "set_getInclusionProof",
@@ -114,7 +117,7 @@ pub(crate) static METHODS: &[Method] = &[
             Param::required("sequence", "the event's sequence number, within the batch's range"),
             Param::optional("stream", "the batch's stream, where the chain does not tell its ids"),
         ],
-        handler: handler!(handler::get_inclusion_proof),
+        handler: answered_by!(handler::get_inclusion_proof),
     },
     Method {
         name: "set_verifyInclusion",
@@ -125,31 +128,44 @@ pub(crate) static METHODS: &[Method] = &[
             Param::required("leafIndex", "the leaf's position in the batch, from 0"),
             Param::required("path", "the siblings, bottom-up: at most 32 hashes"),
         ],
-        handler: handler!(handler::verify_inclusion),
+        handler: answered_by!(handler::verify_inclusion),
     },
     Method {
         name: "set_listPlugins",
         summary: "Each plugin: what it is and whether it runs.",
         params: &[],
-        handler: handler!(handler::list_plugins),
+        handler: answered_by!(handler::list_plugins),
     },
 ];
 
-/// The name of a method as the table has it, for labels that no caller can multiply.
-pub(crate) fn known(name: &str) -> Option<&'static str> {
-    METHODS.iter().map(|method| method.name).find(|known| *known == name)
+/// A table of methods, as what surrounds each call knows it.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    /// The name of a method as the table has it, for labels that no caller can multiply.
+    pub(crate) known: fn(&str) -> Option<&'static str>,
+    /// Ends the error about a method that is unknown.
+    pub(crate) hint: &'static str,
 }
 
-/// The router over [`METHODS`].
+/// The public namespace.
+pub(crate) static SET: Namespace = Namespace {
+    known: |name| METHODS.iter().map(|method| method.name).find(|known| *known == name),
+    hint: "set_version lists those there are",
+};
+
+/// The router over a table.
 ///
 /// # Errors
 /// If the table names a method twice.
-pub(crate) fn router(service: Arc<Service>) -> Result<RpcModule<Arc<Service>>, jsonrpsee::core::RegisterMethodError> {
+pub(crate) fn router<S: ?Sized + Send + Sync + 'static>(
+    methods: &'static [Method<S>],
+    service: Arc<S>,
+) -> Result<RpcModule<Arc<S>>, jsonrpsee::core::RegisterMethodError> {
     let mut router = RpcModule::new(service);
-    for method in METHODS {
+    for method in methods {
         router.register_async_method(method.name, move |params, service, extensions| async move {
             let answer = match Args::new(&params, method.params) {
-                Ok(args) => (method.handler)(Arc::clone(&service), args).await,
+                Ok(args) => (method.handler)(Arc::clone(&*service), args).await,
                 Err(error) => Err(error),
             };
             answer.map_err(|error| error.to_object(RequestId::of(&extensions)))
@@ -158,7 +174,7 @@ pub(crate) fn router(service: Arc<Service>) -> Result<RpcModule<Arc<Service>>, j
     Ok(router)
 }
 
-fn encode<T: Serialize>(answer: &T) -> Answer {
+pub(crate) fn encode<T: Serialize>(answer: &T) -> Answer {
     serde_json::value::to_raw_value(answer).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written as JSON");
         RpcError::Internal

@@ -20,7 +20,7 @@ use jsonrpsee::{
 use tower::Layer;
 use tracing::{Instrument, debug, debug_span, error};
 
-use crate::{error::RpcError, method};
+use crate::{error::RpcError, method::Namespace};
 
 /// Entries of one batch that are worked on at a time.
 const BATCH_CONCURRENCY: usize = 8;
@@ -38,6 +38,7 @@ impl RequestId {
 /// Puts [`Guard`] around a service.
 #[derive(Debug, Clone)]
 pub(crate) struct GuardLayer {
+    namespace: &'static Namespace,
     limits: Limits,
     /// Distinguishes the ids of one run from those of another.
     run: u64,
@@ -51,11 +52,12 @@ pub(crate) struct Limits {
 }
 
 impl GuardLayer {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(namespace: &'static Namespace, limits: Limits) -> Self {
         let run = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         Self {
+            namespace,
             limits,
             run,
             requests: Arc::default(),
@@ -113,7 +115,7 @@ where
     async fn dispatch(&self, mut request: Request<'_>) -> MethodResponse {
         let number = self.layer.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = RequestId(format!("{:x}-{number:x}", self.layer.run).into());
-        let known = method::known(request.method_name());
+        let known = (self.layer.namespace.known)(request.method_name());
         let label = known.unwrap_or("other");
         let id = request.id().into_owned();
         request.extensions_mut().insert(request_id.clone());
@@ -138,7 +140,7 @@ where
                 }
             }
         } else {
-            MethodResponse::error(id, unknown_method(request.method_name()))
+            MethodResponse::error(id, unknown_method(request.method_name(), self.layer.namespace.hint))
         };
 
         drop(in_flight);
@@ -197,9 +199,9 @@ where
     }
 }
 
-fn unknown_method(name: &str) -> ErrorObjectOwned {
+fn unknown_method(name: &str, hint: &str) -> ErrorObjectOwned {
     let name: String = name.chars().take(60).collect();
-    let message = format!("there is no method `{name}`; set_version lists those there are");
+    let message = format!("there is no method `{name}`; {hint}");
     ErrorObjectOwned::owned(ErrorCode::MethodNotFound.code(), message, None::<()>)
 }
 

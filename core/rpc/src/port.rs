@@ -40,8 +40,19 @@ pub trait StatusReport: Send + Sync + 'static {
     /// A JSON object with a member for each part. Never holds secrets or endpoints' URLs.
     fn status(&self) -> serde_json::Value;
 
-    /// What hinders each part, for `/healthz`: the part's name and, where something does, what.
-    fn hindrances(&self) -> Vec<(&'static str, Option<String>)>;
+    /// How each part is, for `/healthz`: the part's name and its condition.
+    fn conditions(&self) -> Vec<(&'static str, Condition)>;
+}
+
+/// How a part is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It works.
+    Well,
+    /// It works, and whoever looks should know this of it; shown by `/readyz` too.
+    Noted(String),
+    /// Something hinders it.
+    Hindered(String),
 }
 
 /// The plugins.

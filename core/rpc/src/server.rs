@@ -11,7 +11,7 @@ use tracing::info;
 use crate::{
     access::{AccessLayer, cors},
     config::RpcConfig,
-    method,
+    method::{self, METHODS, SET},
     middleware::{GuardLayer, Limits},
     proofs::Proofs,
     service::{Parts, Service},
@@ -30,6 +30,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The admin listener would be open to others than this machine.
+    #[error("`rpc.admin_listen` is {0}, which others may reach; give a loopback address such as 127.0.0.1:8647")]
+    Public(SocketAddr),
     /// The table of methods names one twice.
     #[error("the table of methods is wrong: {0}")]
     Methods(#[from] jsonrpsee::core::RegisterMethodError),
@@ -76,7 +79,7 @@ impl RpcServer {
                     .layer(cors(config))
                     .layer(AccessLayer::new(config)),
             )
-            .set_rpc_middleware(RpcServiceBuilder::new().layer(GuardLayer::new(limits)))
+            .set_rpc_middleware(RpcServiceBuilder::new().layer(GuardLayer::new(&SET, limits)))
             .build(config.listen)
             .await
             .map_err(listen)?;
@@ -87,7 +90,7 @@ impl RpcServer {
             proofs,
             max_page: config.max_page,
         });
-        let handle = server.start(method::router(service)?);
+        let handle = server.start(method::router(METHODS, service)?);
         info!(%address, "json-rpc is served");
         Ok(Self { address, handle })
     }

@@ -22,7 +22,7 @@ pub(crate) async fn version(service: &Service, _: Args) -> Result<VersionAnswer,
     })
 }
 
-fn describe(method: &Method) -> MethodAnswer {
+fn describe(method: &Method<Service>) -> MethodAnswer {
     let param = |param: &Param| ParamAnswer {
         name: param.name.to_owned(),
         required: param.required,

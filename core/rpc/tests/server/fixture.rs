@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use set_chain::{BlockRef, ChainView, EndpointConfig, Head, RegistryReader};
 use set_index::{Entry, Index, Step};
 use set_rpc::{
-    HealthParts, HealthServer, Parts, Pending, PendingQuery, Plugins, Registry, RpcConfig, RpcServer, SourceError,
-    StatusReport, answer::PluginAnswer,
+    Condition, HealthParts, HealthServer, Parts, Pending, PendingQuery, Plugins, Registry, RpcConfig, RpcServer,
+    SourceError, StatusReport, answer::PluginAnswer,
 };
 use set_types::{
     BatchId, Commitment, CommittedLog, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, Stage,
@@ -161,8 +161,9 @@ impl StatusReport for Parted {
         json!({ "pipeline": { "paused": false }, "txmgr": { "inFlight": 2 } })
     }
 
-    fn hindrances(&self) -> Vec<(&'static str, Option<String>)> {
-        vec![("pipeline", None), ("txmgr", None)]
+    fn conditions(&self) -> Vec<(&'static str, Condition)> {
+        let standby = Condition::Noted("standby: b holds the lease".to_owned());
+        vec![("pipeline", Condition::Well), ("lease", standby)]
     }
 }
 

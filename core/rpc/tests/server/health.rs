@@ -21,7 +21,9 @@ async fn readiness_and_health_say_which_part_is_at_fault() {
     let fixture = Fixture::new().await;
     let server = fixture.serve_health().await;
     assert_eq!(get(&server, "/livez").await, (200, "alive\n".to_owned()));
-    assert_eq!(get(&server, "/readyz").await.0, 200);
+    let (status, text) = get(&server, "/readyz").await;
+    assert_eq!(status, 200, "a standby answers callers all the same");
+    assert!(text.contains("standby: b holds the lease"), "{text}");
     // The index has followed nothing yet: late, not down.
     let (status, text) = get(&server, "/healthz").await;
     let answer: HealthAnswer = serde_json::from_str(&text).unwrap();
