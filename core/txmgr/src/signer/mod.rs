@@ -13,6 +13,8 @@ mod secret;
 mod service_url;
 mod supervised;
 
+use std::error::Error;
+
 use alloy::consensus::TxEip1559;
 use alloy_primitives::{Address, Bytes};
 use async_trait::async_trait;
@@ -49,3 +51,12 @@ pub trait TxSigner: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SignError(pub String);
+
+/// The innermost cause of an error. Outer ones only say that a request failed, and name its URL.
+fn innermost(error: &dyn Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}

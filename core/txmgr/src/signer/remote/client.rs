@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::task;
 use zeroize::Zeroizing;
 
-use crate::signer::{config::Refusal, secret};
+use crate::signer::{config::Refusal, innermost, secret};
 
 /// Upper bound for opening a connection, TLS included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -221,13 +221,4 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
         next = wrapped.map(|inner| inner as _).or_else(|| error.source());
     }
     None
-}
-
-/// The innermost cause. Outer ones only say that a request failed, and name its URL.
-fn innermost(error: &dyn Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
