@@ -1,8 +1,11 @@
 //! Whether this process may send, as everything that sends asks it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -90,11 +93,128 @@ impl Leadership {
     }
 }
 
-/// The end of a [`Leadership`] that sets it.
+/// The end of a [`Leadership`] that sets it; says in the log and the metrics what changes.
 #[derive(Debug)]
 pub(crate) struct Standing {
     ends: Arc<AtomicU64>,
     states: watch::Sender<Arc<LeaseState>>,
+}
+
+impl Standing {
+    /// The lease is this process's; it may send until `ends`, and nobody else does before `until`.
+    pub(crate) fn won(&self, holder: &str, term: u64, ends: Moment, until: Option<Timestamp>) {
+        let before = self.current();
+        if before.held && (before.term != term || !self.holds()) {
+            self.lapsed();
+        }
+        // An answer that took longer than what it grants gives nothing.
+        let held = Moment::now() < ends;
+        self.ends.store(ends.0, Ordering::Release);
+        if held && !self.current().held {
+            tracing::info!(holder, term, "lease won: this process sends");
+        }
+        self.set(LeaseState {
+            held,
+            holder: Some(holder.to_owned()),
+            until,
+            term,
+            error: None,
+            ..LeaseState::clone(&before)
+        });
+    }
+
+    /// The lease is another's, or nobody's.
+    pub(crate) fn other(&self, holder: Option<String>, term: u64, until: Option<Timestamp>) {
+        let before = self.current();
+        self.ends.store(0, Ordering::Release);
+        let named = holder.as_deref().unwrap_or("unknown");
+        if before.held {
+            tracing::warn!(
+                holder = named,
+                term,
+                "lease lost to another: this process sends nothing"
+            );
+        } else if until.is_some() && before.holder != holder {
+            tracing::info!(holder = named, term, "another holds the lease: this process stands by");
+        }
+        self.set(LeaseState {
+            held: false,
+            holder,
+            until,
+            term,
+            error: None,
+            ..LeaseState::clone(&before)
+        });
+    }
+
+    /// The lease could neither be taken nor renewed. What is held is held until it runs out.
+    pub(crate) fn failed(&self, error: String) {
+        let before = self.current();
+        if before.error.is_none() {
+            tracing::warn!(error, held = before.held, "lease not reached; trying again");
+        }
+        self.set(LeaseState {
+            error: Some(error),
+            ..LeaseState::clone(&before)
+        });
+    }
+
+    /// The lease ran out before it was renewed.
+    pub(crate) fn lapsed(&self) {
+        let before = self.current();
+        self.ends.store(0, Ordering::Release);
+        let error = before
+            .error
+            .as_deref()
+            .unwrap_or("the process was stopped, or too busy to renew it");
+        tracing::warn!(error, "lease run out before it was renewed: this process sends nothing");
+        self.set(LeaseState {
+            held: false,
+            ..LeaseState::clone(&before)
+        });
+    }
+
+    /// This process gives the lease up.
+    pub(crate) fn resign(&self) {
+        self.ends.store(0, Ordering::Release);
+        let before = self.current();
+        let holder = before.holder.clone().filter(|_| !before.held);
+        let until = before.until.filter(|_| !before.held);
+        self.set(LeaseState {
+            held: false,
+            holder,
+            until,
+            ..LeaseState::clone(&before)
+        });
+    }
+
+    /// For how long this process may send yet; `None` where it is not said to.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let ends = Moment(self.ends.load(Ordering::Acquire));
+        self.current().held.then(|| ends.since(Moment::now()))
+    }
+
+    fn holds(&self) -> bool {
+        Moment::now().0 < self.ends.load(Ordering::Acquire)
+    }
+
+    fn current(&self) -> Arc<LeaseState> {
+        self.states.borrow().clone()
+    }
+
+    /// Publishes; wakes nobody where nothing changed but `until`.
+    fn set(&self, state: LeaseState) {
+        metrics::gauge!("set_lease_held").set(if state.held { 1.0 } else { 0.0 });
+        self.states.send_if_modified(|current| {
+            let renewed = LeaseState {
+                until: current.until,
+                ..state.clone()
+            };
+            let changed = renewed != **current;
+            *current = Arc::new(state);
+            changed
+        });
+    }
 }
 
 impl LeaseState {

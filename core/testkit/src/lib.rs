@@ -5,6 +5,7 @@
 //! - [`Sequencer`] behaves as the stateset-sequencer's anchoring API, with switches for its faults.
 //!   The program `dev-sequencer` is the same behind a command line.
 //! - [`RpcProxy`] stands before a node and breaks, delays or falsifies what passes.
+//! - [`Postgres`] is a database server, and [`TcpProxy`] cuts or stalls the connections to it.
 //! - [`Program`] and [`Process`] run a program under a test's control.
 //! - [`Stack`] is all of it together, with the real sidecar beside it.
 //!
@@ -12,20 +13,24 @@
 
 pub mod anvil;
 mod contracts;
+mod postgres;
 pub mod process;
 mod rpc;
 pub mod rpc_proxy;
 pub mod sequencer;
 mod serve;
 mod stack;
+mod tcp_proxy;
 
 pub use anvil::{Anvil, AnvilError};
 pub use contracts::{Contracts, DeployError, deploy};
+pub use postgres::{Postgres, PostgresError};
 pub use process::{Process, ProcessError, Program};
 pub use rpc::{Rpc, RpcFailure};
 pub use rpc_proxy::{Action, Gate, RpcProxy, Rule};
 pub use sequencer::Sequencer;
 pub use stack::{Sidecar, SidecarBuilder, Stack, StackError};
+pub use tcp_proxy::TcpProxy;
 
 /// Installs the TLS implementation that every HTTP client needs. Whatever starts something here does
 /// it too; calling it again changes nothing.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions};
 use tokio::sync::watch;
 use url::Url;
 
@@ -257,6 +257,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Interrupts it (SIGINT), as Ctrl-C does; PostgreSQL then ends without waiting for its clients.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Ends it at once (SIGKILL), as a crash or the out-of-memory killer would.
     pub fn kill(&self) {
         self.signal(Signal::KILL);
@@ -272,6 +277,20 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Lets no file of it grow beyond so many bytes: to it, a disk that is full. `None` ends that. A program
+    /// that does not ignore SIGXFSZ is ended by its next write.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let output = self.shared.output();
+        if !output.reaped {
+            let limit = Rlimit {
+                current: bytes,
+                maximum: None,
+            };
+            // Fails only for a process that ended this instant, or that was not allowed so much before.
+            let _ = rustix::process::prlimit(Some(self.pid), Resource::Fsize, limit);
+        }
+    }
+
     /// Waits for its end.
     ///
     /// # Errors
@@ -280,6 +299,16 @@ impl Process {
         tokio::time::timeout(deadline, self.end())
             .await
             .map_err(|_| self.too_late("its end", deadline))
+    }
+
+    /// Waits for its end where nothing can be awaited, as in a `drop`; true once it has ended.
+    pub(crate) fn wait_blocking(&self, deadline: Duration) -> bool {
+        let output = self.shared.output();
+        let waited = self
+            .shared
+            .reaped
+            .wait_timeout_while(output, deadline, |output| !output.reaped);
+        waited.is_ok_and(|(output, _)| output.reaped)
     }
 
     async fn end(&self) -> ExitStatus {
@@ -326,11 +355,7 @@ impl Drop for Process {
     /// first, nobody might.
     fn drop(&mut self) {
         self.kill();
-        let output = self.shared.output();
-        let _ = self
-            .shared
-            .reaped
-            .wait_timeout_while(output, Duration::from_secs(5), |output| !output.reaped);
+        self.wait_blocking(Duration::from_secs(5));
     }
 }
 
