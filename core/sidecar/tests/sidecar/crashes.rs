@@ -131,11 +131,15 @@ async fn hold(stage: &Stage, step: Step, gate: &Gate) {
             stage.chain().set_block_time(1).await.unwrap();
         }
         Step::Settled => {
-            stage.sequencer().set_faults(|faults| faults.timeouts_before_write = u32::MAX);
+            stage
+                .sequencer()
+                .set_faults(|faults| faults.timeouts_before_write = u32::MAX);
             stage.chain().set_block_time(1).await.unwrap();
         }
         Step::Reported => {
-            stage.sequencer().set_faults(|faults| faults.timeouts_after_write = u32::MAX);
+            stage
+                .sequencer()
+                .set_faults(|faults| faults.timeouts_after_write = u32::MAX);
             stage.chain().set_block_time(1).await.unwrap();
         }
     }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 /// Long enough for a debug build on a busy machine; nothing waits for it when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A stack, the proxy through which the sidecar asks its node, and a directory that goes with them.
 pub(crate) struct Stage {
@@ -46,12 +46,21 @@ impl Stage {
 
     /// The sidecar under test, in memory, behind the proxy.
     pub(crate) fn sidecar(&self) -> SidecarBuilder {
-        self.stack.sidecar(binary()).rpc_urls([&self.node.url()])
+        self.sidecar_of(binary())
+    }
+
+    fn sidecar_of(&self, program: PathBuf) -> SidecarBuilder {
+        self.stack.sidecar(program).rpc_urls([&self.node.url()])
     }
 
     /// The same, but it looks often and does not wait long before it tries again.
     pub(crate) fn quick_sidecar(&self) -> SidecarBuilder {
-        self.sidecar()
+        self.quick_sidecar_of(binary())
+    }
+
+    /// The same, run by another program that gets its arguments.
+    pub(crate) fn quick_sidecar_of(&self, program: PathBuf) -> SidecarBuilder {
+        self.sidecar_of(program)
             .set("block.time", "500ms")
             .set("chain.rpc_timeout", "2s")
             .set("commitment.poll_interval", "300ms")

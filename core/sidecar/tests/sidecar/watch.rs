@@ -32,27 +32,6 @@ pub(crate) async fn status(sidecar: &Sidecar, what: &str, wanted: impl Fn(&Value
     last
 }
 
-/// Waits until a commitment's answer of `set_getCommitment` is as wanted, and gives it.
-pub(crate) async fn commitment(sidecar: &Sidecar, batch: impl serde::Serialize, stage: &str) -> Value {
-    let mut last = Value::Null;
-    let search = async {
-        let mut ticks = tokio::time::interval(ASK_EVERY);
-        loop {
-            ticks.tick().await;
-            // Unknown until the source was asked.
-            if let Ok(answer) = sidecar.call("set_getCommitment", json!([batch])).await {
-                last = answer;
-            }
-            if last["stage"] == stage {
-                return;
-            }
-        }
-    };
-    let found = tokio::time::timeout(PATIENCE, search).await;
-    assert!(found.is_ok(), "never {stage}, but {last:#}");
-    last
-}
-
 /// How many commitments are in a stage.
 pub(crate) fn in_stage(status: &Value, stage: &str) -> usize {
     status["pipeline"]["stages"][stage].as_u64().unwrap_or_default() as usize

@@ -1,0 +1,110 @@
+//! A data directory that cannot be written, that is full for a while, or that holds rubbish.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use set_testkit::Sequencer;
+
+use crate::{
+    stage::{PATIENCE, Stage, binary},
+    watch,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rubbish_in_its_files_is_put_aside_and_said() {
+    let stage = Stage::with(Sequencer::builder().seed(91).streams(2)).await;
+    let builder = stage
+        .quick_sidecar()
+        .set("sidecar.data_dir", stage.data_dir().display());
+    let sidecar = builder.start().await.unwrap();
+    let mut made = stage.commit_everywhere(2).len();
+    stage.reported(made).await;
+    sidecar.process.kill();
+    sidecar.process.wait(PATIENCE).await.unwrap();
+
+    let files: Vec<PathBuf> = ["index.redb", "durable.redb"]
+        .map(|name| stage.data_dir().join(name))
+        .into();
+    for (round, spoil) in [spoil_with_noise as fn(&[u8]) -> Vec<u8>, cut_in_half, |_| vec![]]
+        .into_iter()
+        .enumerate()
+    {
+        for file in &files {
+            fs::write(file, spoil(&fs::read(file).unwrap())).unwrap();
+        }
+        let sidecar = builder.start().await.unwrap();
+        made += stage.commit_everywhere(1).len();
+        stage.reported(made).await;
+        let status = watch::status(&sidecar, "the index rebuilt", |status| {
+            status["index"]["commitments"] == made
+        })
+        .await;
+        let storage = status["index"]["storage"].as_str().unwrap();
+        assert!(storage.contains("new"), "round {round}: {storage}");
+        assert!(watch::is_well(&status), "{status}");
+        sidecar.process.kill();
+        sidecar.process.wait(PATIENCE).await.unwrap();
+    }
+    stage.assert_all_anchored().await;
+}
+
+fn spoil_with_noise(content: &[u8]) -> Vec<u8> {
+    let noise = (0u8..=255).cycle();
+    content.iter().zip(noise).map(|(byte, noise)| byte ^ noise).collect()
+}
+
+fn cut_in_half(content: &[u8]) -> Vec<u8> {
+    content[..content.len() / 2].to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_written_is_named() {
+    let stage = Stage::with(Sequencer::builder().seed(92).streams(2)).await;
+    // Nobody may make files there, not even root.
+    let sidecar = stage.quick_sidecar().set("sidecar.data_dir", "/sys/kernel");
+    let process = sidecar.spawn().unwrap();
+    process.line_with("/sys/kernel", PATIENCE).await.unwrap();
+    let ended = process.wait(PATIENCE).await.unwrap();
+    assert!(!ended.success());
+    let said = process.lines().join("\n");
+    assert!(said.contains("sidecar.data_dir"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_disk_is_full_it_waits_and_says_so() {
+    let stage = Stage::with(Sequencer::builder().seed(93).streams(2)).await;
+    // Writing past a limit ends a program unless it ignores the signal, as it would the disk's own error.
+    let program = stage.dir.path().join("sidecar");
+    let script = format!("#!/bin/sh\ntrap '' XFSZ\nexec '{}' \"$@\"\n", binary().display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let sidecar = stage
+        .quick_sidecar_of(program)
+        .set("sidecar.data_dir", stage.data_dir().display())
+        .start()
+        .await
+        .unwrap();
+    let mut made = stage.commit_everywhere(2).len();
+    stage.reported(made).await;
+
+    sidecar.process.limit_files(Some(0));
+    made += stage.commit_everywhere(2).len();
+    let status = watch::status(&sidecar, "the alarm", |status| {
+        watch::alarm(status, "journal").is_some()
+    })
+    .await;
+    let message = watch::alarm(&status, "journal").unwrap()["message"].as_str().unwrap();
+    assert!(message.contains("data"), "{message}");
+    watch::metric_is(&sidecar, "set_tx_alarm", &[("kind", "journal")], 1.0).await;
+    assert_eq!(watch::health(&sidecar, "livez").await.0, 200);
+    // What is not kept is not sent.
+    assert_eq!(
+        stage.sequencer().unreported().len(),
+        stage.sequencer().streams().len() * 2
+    );
+
+    sidecar.process.limit_files(None);
+    stage.reported(made).await;
+    watch::status(&sidecar, "the end of the alarm", watch::is_well).await;
+    stage.assert_all_anchored().await;
+    assert!(sidecar.stop().await.unwrap().success());
+}
