@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod coordinator;
 mod ledger;
+mod metrics;
 mod pipeline;
 mod plan_check;
 mod proofs;
@@ -19,7 +20,10 @@ mod seats;
 mod status;
 mod work;
 
+pub use self::metrics::describe_metrics;
 pub use config::{EventsRootCheck, PipelineConfig, StateRootCheck};
 pub use control::{Account, AdmitError, PipelineControl};
 pub use pipeline::{Parts, Pipeline, PipelineError, PipelineHandle, PipelineView};
-pub use status::{Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingFilter, PipelineStatus, SourceStatus};
+pub use status::{
+    Alarm, AlarmKind, Hold, HoldKind, MalformedEntry, PendingFilter, PipelineStatus, SourceStatus, StuckStream, Window,
+};

@@ -19,6 +19,8 @@ pub struct PipelineStatus {
     pub holds: Vec<Hold>,
     /// What needs a person's look.
     pub alarms: Vec<Alarm>,
+    /// What fills the source's window; `None` while it is not full.
+    pub window: Option<Window>,
     /// The source.
     pub source: SourceStatus,
     /// Entries of the source's list that cannot be read, the first 100.
@@ -43,6 +45,32 @@ pub struct SourceStatus {
     pub listed: usize,
     /// Whether its window was full, so that younger commitments may be hidden.
     pub window_full: bool,
+}
+
+/// A full window of the source, by what the pipeline knows of the commitments in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// Since when it is full.
+    pub since: Timestamp,
+    /// How many are in which stage.
+    pub stages: BTreeMap<Stage, usize>,
+    /// Entries that cannot be read.
+    pub unreadable: usize,
+    /// The streams with the most commitments that do not move, at most five.
+    pub worst: Vec<StuckStream>,
+}
+
+/// A stream that takes up a part of the source's window and does not move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StuckStream {
+    /// The stream.
+    pub stream: StreamId,
+    /// How many of its commitments are in the window and held, blocked or quarantined.
+    pub commitments: usize,
+    /// Why the first of them does not move.
+    pub reason: String,
 }
 
 /// Something that keeps every commitment back. It ends by itself once its cause is gone.
@@ -111,6 +139,8 @@ pub enum AlarmKind {
     SubmitterViolation,
     /// The submitter cannot plan these, each alone: they do not fit the limits of a transaction, say.
     Unplannable,
+    /// The source's window is full and stays so; what nobody has seen stays hidden behind it.
+    WindowFull,
     /// The durable store cannot be written.
     Store,
 }
@@ -125,6 +155,7 @@ impl AlarmKind {
             Self::ReorgAfterReport => "reorg_after_report",
             Self::SubmitterViolation => "submitter_violation",
             Self::Unplannable => "unplannable",
+            Self::WindowFull => "window_full",
             Self::Store => "store",
         }
     }

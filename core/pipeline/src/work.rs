@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use alloy_primitives::Address;
 use set_chain::ChainView;
 use set_host::{CallError, CallErrorKind, PolicyChain, SourceClient, SubmitterClient};
-use set_index::{Durable, Index};
+use set_index::{Durable, Index, StreamSummary};
 use set_txmgr::{Call, CallId, TxMgr};
 use set_types::{
     CandidateCall, Commitment, EvaluateRequest, HeadsRequest, LookupRequest, PlanRequest, PolicyContext, PollRequest,
@@ -61,6 +61,16 @@ impl Workshop {
                 Event::ReadOn {
                     stream,
                     answer: answer.map_err(Failure::from),
+                }
+            }
+            Work::ListStreams { after, limit } => {
+                let answer = self.index.streams(after, limit).await;
+                let ids = |stream: StreamSummary| (stream.stream_key, stream.stream);
+                Event::StreamsListed {
+                    after,
+                    answer: answer
+                        .map(|streams| streams.into_iter().map(ids).collect())
+                        .map_err(Failure::new),
                 }
             }
             Work::ReadHeads { streams } => {

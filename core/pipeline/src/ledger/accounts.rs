@@ -106,15 +106,17 @@ impl Ledger {
         gone
     }
 
+    /// Calls whose outcome is not known yet.
+    pub(super) fn open_calls(&self) -> impl Iterator<Item = &Call> {
+        self.open.iter().filter_map(|key| self.calls.get(key))
+    }
+
     /// Whether something of an account is being planned, or is on its way to a block.
     fn is_busy(&self, account: Address) -> bool {
         self.accounts
             .get(&account)
             .is_some_and(|account| account.planning || account.submitting)
-            || self
-                .calls
-                .values()
-                .any(|call| call.account == account && call.is_unsettled())
+            || self.open_calls().any(|call| call.account == account)
     }
 
     /// Takes in what the transaction managers say of themselves, and whether this process may send at all: in
@@ -129,6 +131,8 @@ impl Ledger {
             if term.is_some() {
                 // Somebody else may have moved every head meanwhile.
                 self.reread_all();
+            } else {
+                self.dirty.extend(self.streams.keys());
             }
             tracing::info!(term, "{}", if term.is_some() { "sending" } else { "standing by" });
         }

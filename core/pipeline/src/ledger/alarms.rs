@@ -50,6 +50,14 @@ impl Alarms {
         active.message = message.to_owned();
     }
 
+    /// Turns an alarm on that names no commitment, or gives it the newest words without saying them again.
+    pub(super) fn renew(&mut self, kind: AlarmKind, message: &str, now: Now) {
+        match self.0.get_mut(&kind) {
+            Some(active) => message.clone_into(&mut active.message),
+            None => self.raise(kind, None, message, now),
+        }
+    }
+
     /// Turns an alarm off.
     pub(super) fn clear(&mut self, kind: AlarmKind) {
         if self.0.remove(&kind).is_some() {

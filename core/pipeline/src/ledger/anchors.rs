@@ -39,6 +39,7 @@ impl Ledger {
     ) {
         self.leave_chain(batch_id);
         self.alarms.clear_for(AlarmKind::ChainConflict, batch_id);
+        let watched = self.is_watched(anchor);
         let closed = self.closed.get(&batch_id).map(|conflict| conflict.reason.clone());
         let report_at = self.config.report_at;
         let Some(entry) = self.entry_mut(batch_id) else {
@@ -86,7 +87,8 @@ impl Ledger {
         if due {
             on_chain.report = ReportStep::Due(now.at);
             self.due.insert((now.at, batch_id));
-        } else {
+        } else if !watched {
+            // Of the others the transaction manager will say so.
             self.unsettled.insert((anchor.block.number, batch_id));
         }
         if let Some(entry) = self.entry_mut(batch_id) {
@@ -96,6 +98,7 @@ impl Ledger {
 
     /// Takes a commitment out of every list that waits for its settlement or report.
     pub(super) fn leave_chain(&mut self, batch_id: BatchId) {
+        self.rouse(batch_id);
         let Some(entry) = self.entry(batch_id) else {
             return;
         };
@@ -153,6 +156,13 @@ impl Ledger {
                     again.push((entry.batch_id(), true))
                 }
                 _ => {}
+            }
+        }
+        for resting in stream.resting.values() {
+            let reported = resting.reported().is_some();
+            let concerned = !reported || resting.sequence_end() > head.sequence;
+            if concerned && !self.is_watched(Some(*resting.anchor)) {
+                again.push((resting.batch_id, reported));
             }
         }
         for (batch_id, reported) in again {
@@ -235,6 +245,7 @@ impl Ledger {
     /// the chain just now, or a reorg took it away: after a while the chain is asked again.
     fn not_located(&mut self, batch_id: BatchId, now: Now) {
         let patience = self.config.blocked_recheck;
+        self.rouse(batch_id);
         let Some(entry) = self.entry(batch_id) else {
             return;
         };
@@ -264,6 +275,7 @@ impl Ledger {
         // By the view as it was when the index was asked: what was settled then has not changed since.
         let settled = anchored.settlement(&self.locate_view);
         let recheck = now.at + self.config.quarantine_recheck;
+        self.rouse(batch_id);
         let Some(entry) = self.entry(batch_id) else {
             return;
         };

@@ -1,8 +1,11 @@
 //! Calls on their way: what the transaction manager says of them, and what they settled.
 
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use set_chain::{BlockRef, SettlementTag};
 use set_txmgr::{CallId, TxEvent};
 use set_types::{BatchId, CandidateCall, Commitment, Log};
@@ -10,7 +13,7 @@ use set_types::{BatchId, CandidateCall, Commitment, Log};
 use super::{
     CallKey, Ledger,
     anchors::REORG_AFTER_REPORT,
-    entry::{Place, ReportStep},
+    entry::{Anchor, Place, ReportStep},
 };
 use crate::{
     clock::{Backoff, Now},
@@ -22,9 +25,12 @@ use crate::{
 pub(super) struct Call {
     /// The account that sends it.
     pub(super) account: Address,
+    /// As it was planned; without calldata once its outcome was read.
     pub(super) candidate: CandidateCall,
-    /// What it commits: the contents as they were planned, in the order of the candidate's batches.
-    commitments: Vec<Arc<Commitment>>,
+    /// Fingerprints of the contents that it commits, in the order of the candidate's batches.
+    contents: Vec<u64>,
+    /// Where it was included, once its outcome was read.
+    pub(super) anchor: Option<Arc<Anchor>>,
     pub(super) id: Option<CallId>,
     /// Hash of the version that was sent last, or included.
     pub(super) hash: Option<B256>,
@@ -61,11 +67,12 @@ pub(super) struct Inclusion {
 }
 
 impl Call {
-    pub(super) fn new(account: Address, candidate: CandidateCall, commitments: Vec<Arc<Commitment>>) -> Self {
+    pub(super) fn new(account: Address, candidate: CandidateCall, contents: Vec<u64>) -> Self {
         Self {
             account,
             candidate,
-            commitments,
+            contents,
+            anchor: None,
             id: None,
             hash: None,
             step: CallStep::Pending,
@@ -78,12 +85,16 @@ impl Call {
 
     /// Whether it commits this content.
     pub(super) fn commits(&self, commitment: &Commitment) -> bool {
-        self.commitments.iter().any(|planned| **planned == *commitment)
+        let mut planned = self.candidate.batches.iter().zip(&self.contents);
+        let content = planned.find(|(batch_id, _)| **batch_id == commitment.batch_id);
+        content.is_some_and(|(_, content)| *content == fingerprint(commitment))
     }
 
-    /// Whether its outcome is not known yet.
-    pub(super) const fn is_unsettled(&self) -> bool {
-        !matches!(self.step, CallStep::Read)
+    /// Keeps only what is needed until it is settled: hundreds of calls wait for that.
+    pub(super) fn read(&mut self, anchor: Anchor) {
+        self.step = CallStep::Read;
+        self.anchor = Some(Arc::new(anchor));
+        self.candidate.data = Bytes::new();
     }
 
     /// Whether the transaction manager will say so if its block is undone.
@@ -122,25 +133,14 @@ impl Ledger {
                 logs,
                 ..
             } => {
-                let watch = self.watched_until(key);
-                if let Some(call) = self.calls.get_mut(&key) {
-                    call.hash = Some(hash);
-                    call.inclusion += 1;
-                    call.settled = Some(SettlementTag::Included);
-                    call.let_go = watch == SettlementTag::Included;
-                    call.pause.clear();
-                    let inclusion = Inclusion {
-                        hash,
-                        block,
-                        succeeded,
-                        gas_used,
-                        logs,
-                    };
-                    call.step = CallStep::Included {
-                        inclusion,
-                        reading: false,
-                    };
-                }
+                let inclusion = Inclusion {
+                    hash,
+                    block,
+                    succeeded,
+                    gas_used,
+                    logs,
+                };
+                self.call_included(key, inclusion, now);
             }
             TxEvent::Settled { tag, .. } => self.call_settled(key, tag, now),
             TxEvent::Reorged { .. } => self.call_reorged(key, now),
@@ -159,6 +159,47 @@ impl Ledger {
             TxEvent::Dropped { reason, .. } => {
                 tracing::warn!(call = key, reason, "a call was not sent; planning anew");
                 self.withdraw(key, false, Some(reason), now);
+            }
+        }
+    }
+
+    fn call_included(&mut self, key: CallKey, inclusion: Inclusion, now: Now) {
+        let watch = self.watched_until(key);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        call.hash = Some(inclusion.hash);
+        call.inclusion += 1;
+        call.settled = Some(SettlementTag::Included);
+        call.let_go = watch == SettlementTag::Included;
+        call.pause.clear();
+        if call.anchor.is_none() {
+            call.step = CallStep::Included {
+                inclusion,
+                reading: false,
+            };
+            return;
+        }
+        // It is included anew after a reorg, and what the submitter would read it by is not kept: the chain
+        // says what it holds.
+        call.step = CallStep::Read;
+        let batches = call.candidate.batches.clone();
+        self.open.remove(&key);
+        self.look_up_unresolved(key, &batches, now);
+        self.rejoin(&batches, now);
+        self.end_probe(key, now);
+        self.forget_call(key);
+    }
+
+    /// What a call did not settle is for the chain to say.
+    pub(super) fn look_up_unresolved(&mut self, key: CallKey, batches: &[BatchId], now: Now) {
+        for batch_id in batches.iter().copied() {
+            let unresolved =
+                matches!(self.entry(batch_id).map(|entry| &entry.place), Some(Place::InFlight(of)) if *of == key);
+            if unresolved && let Some(entry) = self.entry_mut(batch_id) {
+                entry.requeue(true, now);
+                let stream = entry.commitment.stream();
+                self.reread(stream, false);
             }
         }
     }
@@ -204,11 +245,18 @@ impl Ledger {
         };
         call.settled = call.settled.max(Some(tag));
         call.let_go |= tag >= watch;
-        for batch_id in call.candidate.batches.clone() {
+        let batches = call.candidate.batches.clone();
+        for batch_id in batches {
+            let rests = self.resting(batch_id).map(|resting| resting.anchor.call == Some(key));
+            if rests == Some(true) && self.settles_at_rest(batch_id, tag, now) || rests == Some(false) {
+                continue;
+            }
+            self.rouse(batch_id);
             if self.entry(batch_id).is_some_and(|entry| entry.call() == Some(key)) {
                 self.settled_at(batch_id, tag, now);
             }
         }
+        self.forget_call(key);
     }
 
     /// A call's block is no longer canonical; the same bytes are being sent again.
@@ -217,10 +265,12 @@ impl Ledger {
             return;
         };
         call.step = CallStep::Pending;
+        self.open.insert(key);
         call.settled = None;
         call.inclusion += 1;
         call.let_go = false;
         for batch_id in call.candidate.batches.clone() {
+            self.rouse(batch_id);
             let Some(entry) = self.entry(batch_id) else {
                 continue;
             };
@@ -257,6 +307,7 @@ impl Ledger {
         let Some(call) = self.calls.remove(&key) else {
             return;
         };
+        self.open.remove(&key);
         if let Some(id) = call.id {
             self.call_keys.remove(&id);
         }
@@ -291,10 +342,12 @@ impl Ledger {
             if !matches!(entry.place, Place::Waiting(_)) || entry.fault.is_some() {
                 continue;
             }
-            let open = self.calls.iter().find(|(_, call)| {
-                matches!(call.step, CallStep::Pending) && call.id.is_some() && call.commits(&entry.commitment)
+            let open = self.open.iter().find(|key| {
+                self.calls.get(key).is_some_and(|call| {
+                    matches!(call.step, CallStep::Pending) && call.id.is_some() && call.commits(&entry.commitment)
+                })
             });
-            if let Some(key) = open.map(|(key, _)| *key)
+            if let Some(key) = open.copied()
                 && let Some(entry) = self.entry_mut(*batch_id)
             {
                 entry.move_to(Place::InFlight(key), now);
@@ -302,26 +355,47 @@ impl Ledger {
         }
     }
 
-    /// Drops calls that nothing refers to, and of which nothing more will be heard.
-    pub(super) fn forget_calls(&mut self) {
-        let gone: Vec<CallKey> = self
-            .calls
-            .iter()
-            .filter(|(key, call)| {
-                matches!(call.step, CallStep::Read)
-                    && call.let_go
-                    && call
-                        .candidate
-                        .batches
-                        .iter()
-                        .all(|batch_id| self.entry(*batch_id).and_then(|entry| entry.call()) != Some(**key))
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for key in gone {
-            if let Some(id) = self.calls.remove(&key).and_then(|call| call.id) {
-                self.call_keys.remove(&id);
+    /// Drops a call of which nothing more will be heard. What it committed and is not reported yet is looked
+    /// for in the index from then on.
+    pub(super) fn forget_call(&mut self, key: CallKey) {
+        let done = |call: &&Call| matches!(call.step, CallStep::Read) && call.let_go;
+        if self.calls.get(&key).filter(done).is_none() {
+            return;
+        }
+        let Some(call) = self.calls.remove(&key) else {
+            return;
+        };
+        if let Some(id) = call.id {
+            self.call_keys.remove(&id);
+        }
+        for batch_id in call.candidate.batches {
+            let rests = self.resting(batch_id).filter(|resting| resting.reported().is_none());
+            let awake = || match self.entry(batch_id).map(|entry| &entry.place) {
+                Some(Place::OnChain(on_chain)) if on_chain.report == ReportStep::NotYet => on_chain.anchor,
+                _ => None,
+            };
+            let anchor = rests.map(|resting| *resting.anchor).or_else(awake);
+            if let Some(anchor) = anchor.filter(|anchor| anchor.call == Some(key)) {
+                self.unsettled.insert((anchor.block.number, batch_id));
             }
         }
     }
+}
+
+/// A short word for a content. It is compared with what this run planned, and is not kept.
+pub(super) fn fingerprint(commitment: &Commitment) -> u64 {
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEYS.hash_one((
+        [commitment.tenant_id.to_b256(), commitment.store_id.to_b256()],
+        [
+            commitment.events_root,
+            commitment.prev_state_root,
+            commitment.new_state_root,
+        ],
+        [
+            commitment.sequence_start,
+            commitment.sequence_end,
+            u64::from(commitment.event_count),
+        ],
+    ))
 }

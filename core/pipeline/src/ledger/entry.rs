@@ -23,8 +23,6 @@ pub(super) struct Entry {
     pub(super) first_seen: u64,
     /// Number of the last listing that showed it.
     pub(super) last_seen: u64,
-    /// Whether the source lists it, as far as known.
-    pub(super) listed: bool,
     /// What the source lists now, where that differs from `commitment`.
     pub(super) disputed: Option<String>,
     /// A fault that looking at heads cannot mend.
@@ -169,19 +167,34 @@ pub(super) struct Anchor {
     pub(super) call: Option<CallKey>,
 }
 
+impl OnChain {
+    /// Whether it only waits for its block to settle.
+    pub(super) fn is_undisturbed(&self) -> bool {
+        self.report == ReportStep::NotYet && self.reason.is_none() && self.backoff.is_clear()
+    }
+}
+
 impl Entry {
     pub(super) fn new(commitment: Arc<Commitment>, listing: u64, prove: bool, now: Now) -> Self {
+        let proofs = if prove { Proofs::Unchecked } else { Proofs::Fine };
+        Self {
+            proofs,
+            ..Self::at_rest(commitment, listing, now.wall)
+        }
+    }
+
+    /// One that was at rest, before it is known where.
+    pub(super) fn at_rest(commitment: Arc<Commitment>, listing: u64, since: Timestamp) -> Self {
         Self {
             commitment,
             place: Place::Waiting(Standing::Unknown),
-            since: now.wall,
+            since,
             first_seen: listing,
             last_seen: listing,
-            listed: true,
             disputed: None,
             fault: None,
             lookup: Lookup::Unasked,
-            proofs: if prove { Proofs::Unchecked } else { Proofs::Fine },
+            proofs: Proofs::Unchecked,
             proven: 0,
             strikes: 0,
             refused: false,

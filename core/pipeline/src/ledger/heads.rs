@@ -183,14 +183,14 @@ impl Ledger {
     pub(super) fn batches_to_look_up(&mut self, limit: usize, now: Now) -> Vec<BatchId> {
         let mut batches = self.lookups.take(limit, now);
         batches.retain(|batch_id| {
-            let Some((id, position)) = self.places.get(batch_id) else {
+            let Some((id, position)) = self.place(*batch_id) else {
                 return false;
             };
-            let Some(stream) = self.streams.get_mut(id) else {
+            let Some(stream) = self.streams.get_mut(&id) else {
                 return false;
             };
             let epoch = stream.epoch;
-            match stream.entries.get_mut(position) {
+            match stream.entries.get_mut(&position) {
                 Some(entry) if matches!(entry.place, Place::Waiting(_)) => {
                     let fresh = !matches!(entry.lookup, Lookup::Running(_));
                     entry.lookup = Lookup::Running(epoch);
@@ -240,9 +240,8 @@ impl Ledger {
     fn looked_up_one(&mut self, batch_id: BatchId, record: Option<RecordedCommitment>, now: Now) {
         let recheck = now.at + self.config.quarantine_recheck;
         let current = self
-            .places
-            .get(&batch_id)
-            .and_then(|(id, _)| self.streams.get(id))
+            .place(batch_id)
+            .and_then(|(id, _)| self.streams.get(&id))
             .filter(|stream| stream.reading == HeadReading::Known)
             .map(|stream| stream.epoch);
         let Some(entry) = self.entry_mut(batch_id) else {

@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
+    ops::Bound,
     sync::Arc,
-    time::Duration,
 };
 
 use set_index::QuarantineCause;
-use set_types::{BatchId, Commitment, Malformed, PollResponse, StreamId, Timestamp};
+use set_types::{BatchId, Commitment, Malformed, PollResponse, Timestamp};
 
 use super::{
     Ledger,
@@ -21,6 +21,9 @@ use crate::{
     config::{EventsRootCheck, StateRootCheck},
     status::MalformedEntry,
 };
+
+/// Commitments that are looked at after each poll, for whether the source still lists them.
+const SWEEP: usize = 5_000;
 
 /// Unreadable entries that are remembered.
 pub(super) const MALFORMED_KEPT: usize = 100;
@@ -66,51 +69,40 @@ impl Ledger {
         } else {
             Some(Timestamp::MAX)
         };
+        let shown = answer
+            .commitments
+            .iter()
+            .map(|commitment| commitment.batch_id)
+            .collect();
+        let before = std::mem::replace(&mut self.shown, shown);
+        let unreadable = answer.malformed.len();
         self.merge(answer.commitments, listing, now);
         self.note_malformed(answer.malformed, now);
-        if let Some(before) = complete_before {
-            self.drop_unlisted(listing, before, now);
+        if let Some(complete_before) = complete_before {
+            self.drop_unlisted(&before, listing, complete_before);
         }
         if !answer.more {
             self.release_unlisted();
             self.forget_dismissed();
         }
+        self.window_seen(answer.more, now);
+        // By what is known of them once their streams were walked through.
+        self.settle_streams(now);
+        self.look_at_window(answer.more, unreadable, now);
     }
 
-    /// The source answered about one stream past its window.
-    pub(super) fn read_on(&mut self, id: StreamId, answer: Result<PollResponse, Failure>, now: Now) {
-        self.reading_on.remove(&id);
-        match answer {
-            Ok(answer) => {
-                let nothing = answer.commitments.is_empty();
-                let listing = self.listing;
-                self.merge(answer.commitments, listing, now);
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    // A stream that has no more is asked rarely.
-                    let pause = if nothing { 10 } else { 1 };
-                    stream.read_on_at = Some(now.at + self.config.poll_interval * pause);
-                }
-            }
-            Err(failure) => {
-                tracing::debug!(stream = %id, error = %failure.message, "a stream could not be read on");
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    stream.read_on_at = Some(now.at + self.config.retry_pause_max.min(Duration::from_secs(10)));
-                }
-            }
-        }
-    }
-
-    fn merge(&mut self, commitments: Vec<Commitment>, listing: u64, now: Now) {
+    pub(super) fn merge(&mut self, commitments: Vec<Commitment>, listing: u64, now: Now) {
         let ambiguous = listed_differently(&commitments);
         let mut contradictions: BTreeMap<BatchId, String> = BTreeMap::new();
         for commitment in commitments {
             let batch_id = commitment.batch_id;
+            if self.is_as_listed(&commitment, listing) && !ambiguous.contains(&batch_id) {
+                continue;
+            }
             let Some(entry) = self.entry_mut(batch_id) else {
                 self.insert(commitment, listing, now);
                 continue;
             };
-            entry.last_seen = listing;
-            entry.listed = true;
             let difference = difference(&entry.commitment, &commitment);
             if ambiguous.contains(&batch_id) {
                 // The same reason whatever the order: the least of all.
@@ -130,6 +122,27 @@ impl Ledger {
         }
     }
 
+    /// Notes that a commitment is listed; says whether it is known, with this content, and nothing more is to
+    /// be done about it.
+    fn is_as_listed(&mut self, commitment: &Commitment, listing: u64) -> bool {
+        let Some((id, position)) = self.place(commitment.batch_id) else {
+            return false;
+        };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return false;
+        };
+        if let Some(entry) = stream.entries.get_mut(&position) {
+            entry.last_seen = listing;
+            return entry.disputed.is_none() && difference(&entry.commitment, commitment).is_empty();
+        }
+        let start = position.sequence_start;
+        let resting = stream.resting.get_mut(&start);
+        resting.is_some_and(|resting| {
+            resting.last_seen = listing;
+            difference(&resting.commitment(id, start), commitment).is_empty()
+        })
+    }
+
     fn insert(&mut self, commitment: Commitment, listing: u64, now: Now) {
         let prove = self.config.verify_events_root != EventsRootCheck::Off;
         let id = commitment.stream();
@@ -147,10 +160,12 @@ impl Ledger {
             });
         }
         let position = entry.position();
-        self.places.insert(entry.batch_id(), (id, position));
         let stream = self.streams.entry(id).or_insert_with(|| Stream::new(id));
+        self.places
+            .insert(entry.batch_id(), (stream.shared_id.clone(), position.sequence_start));
         stream.entries.insert(position, entry);
         self.dirty.insert(id);
+        self.reading_on.know(id, now);
     }
 
     /// What is wrong with a commitment, whatever the chain holds.
@@ -231,72 +246,79 @@ impl Ledger {
         }
     }
 
-    /// Forgets what the source lists no more: somebody reported it, or took it back.
-    fn drop_unlisted(&mut self, listing: u64, before: Timestamp, now: Now) {
-        let mut gone = Vec::new();
-        for entry in self.streams.values_mut().flat_map(|stream| stream.entries.values_mut()) {
-            if entry.last_seen >= listing || entry.commitment.committed_at >= before {
-                continue;
+    /// Forgets what the source lists no more: somebody reported it, or took it back. Looks at what the list
+    /// `before` showed, and at a part of all the rest each time: what was read past the window may be
+    /// reported before the window ever shows it.
+    fn drop_unlisted(&mut self, before: &HashSet<BatchId>, listing: u64, complete_before: Timestamp) {
+        let mut looked_at: Vec<BatchId> = before.difference(&self.shown).copied().collect();
+        let mut left = SWEEP;
+        let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
+        self.swept = None;
+        for (id, stream) in self.streams.range((from, Bound::Unbounded)) {
+            looked_at.extend(stream.entries.keys().map(|position| position.batch_id));
+            looked_at.extend(stream.resting.values().map(|resting| resting.batch_id));
+            left = left.saturating_sub(stream.len());
+            if left == 0 {
+                self.swept = Some(*id);
+                break;
             }
-            entry.listed = false;
-            let drop = match &entry.place {
-                Place::Waiting(_) => entry.recorded.is_none(),
-                // What this run committed, it reports.
-                Place::OnChain(on_chain) => on_chain.anchor.is_none_or(|anchor| anchor.call.is_none()),
-                Place::Closed { .. } => true,
-                Place::Reported { .. } => {
-                    // What spoke against it is taken back.
-                    if entry.disputed.take().is_some() {
-                        self.dirty.insert(entry.commitment.stream());
-                    }
-                    false
+        }
+        for batch_id in looked_at {
+            if self.is_unlisted(batch_id, listing, complete_before) {
+                tracing::debug!(batch = %batch_id, "the source lists it no more");
+                self.remove(batch_id);
+            }
+        }
+    }
+
+    /// Whether a commitment is to be forgotten because a list that must show it does not.
+    fn is_unlisted(&mut self, batch_id: BatchId, listing: u64, complete_before: Timestamp) -> bool {
+        if let Some(resting) = self.resting(batch_id) {
+            let unlisted = resting.last_seen < listing && resting.committed_at() < complete_before;
+            // What this run committed, it reports.
+            return unlisted && resting.reported().is_none() && resting.anchor.call.is_none();
+        }
+        let Some((id, position)) = self.place(batch_id) else {
+            return false;
+        };
+        let entry = self
+            .streams
+            .get_mut(&id)
+            .and_then(|stream| stream.entries.get_mut(&position));
+        let Some(entry) = entry else {
+            return false;
+        };
+        if entry.last_seen >= listing || entry.commitment.committed_at >= complete_before {
+            return false;
+        }
+        match &entry.place {
+            Place::Waiting(_) => entry.recorded.is_none(),
+            Place::OnChain(on_chain) => on_chain.anchor.is_none_or(|anchor| anchor.call.is_none()),
+            Place::Closed { .. } => true,
+            Place::Reported { .. } => {
+                // What spoke against it is taken back.
+                if entry.disputed.take().is_some() {
+                    self.dirty.insert(id);
+                    self.touched.push(batch_id);
                 }
-                Place::Planning(_) | Place::InFlight(_) => false,
-            };
-            if drop {
-                gone.push(entry.batch_id());
+                false
             }
+            Place::Planning(_) | Place::InFlight(_) => false,
         }
-        for batch_id in gone {
-            tracing::debug!(batch = %batch_id, "the source lists it no more");
-            self.remove(batch_id);
-        }
-        self.forget_idle_streams(now);
     }
 
     /// Takes an entry out, with all that refers to it.
     pub(super) fn remove(&mut self, batch_id: BatchId) {
-        let Some((id, position)) = self.places.remove(&batch_id) else {
+        self.leave_chain(batch_id);
+        let Some((id, position)) = self.place(batch_id) else {
             return;
         };
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        if let Some(key) = super::ready_key(stream) {
-            self.ready.remove(&key);
-        }
-        stream.ready.clear();
-        if let Some(entry) = stream.entries.remove(&position)
-            && let Place::OnChain(on_chain) = &entry.place
-        {
-            let block = on_chain.anchor.map_or(0, |anchor| anchor.block.number);
-            self.unsettled.remove(&(block, batch_id));
-            if let super::entry::ReportStep::Due(at) = on_chain.report {
-                self.due.remove(&(at, batch_id));
-            }
+        self.places.remove(&batch_id);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.entries.remove(&position);
         }
         self.release(batch_id);
         self.dirty.insert(id);
-    }
-
-    fn forget_idle_streams(&mut self, _now: Now) {
-        self.streams.retain(|id, stream| {
-            let idle = stream.entries.is_empty() && !stream.judging && !self.reading_on.contains(id);
-            if idle {
-                self.dirty.remove(id);
-            }
-            !idle
-        });
     }
 
     /// The source's proofs were checked.

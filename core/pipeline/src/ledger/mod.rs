@@ -15,10 +15,14 @@ mod outcomes;
 mod plans;
 mod policy;
 mod quarantine;
+mod reading_on;
 mod reports;
+mod resting;
 mod schedule;
 mod snapshot;
 mod stream;
+mod tally;
+mod window;
 mod work;
 
 #[cfg(test)]
@@ -29,7 +33,7 @@ mod properties;
 mod scenarios;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Instant,
 };
@@ -49,7 +53,7 @@ pub(crate) use self::{
 use crate::{
     clock::{Backoff, Now},
     config::PipelineConfig,
-    status::{MalformedEntry, SourceStatus},
+    status::{MalformedEntry, SourceStatus, Window},
 };
 
 /// What a run begins with.
@@ -79,7 +83,14 @@ pub(crate) struct Ledger {
     view: Arc<ChainView>,
     synced: Synced,
     streams: BTreeMap<StreamId, Stream>,
-    places: HashMap<BatchId, (StreamId, StreamPosition)>,
+    /// Each commitment's stream and first sequence number.
+    places: HashMap<BatchId, (Arc<StreamId>, u64)>,
+    /// How many rest.
+    resting: usize,
+    /// Commitments that were changed, and may rest from now on.
+    touched: Vec<BatchId>,
+    /// How many commitments are in which stage.
+    tally: tally::Tally,
     /// Streams whose commitments must be looked through anew.
     dirty: BTreeSet<StreamId>,
     draining: bool,
@@ -91,8 +102,12 @@ pub(crate) struct Ledger {
     poll_backoff: Backoff,
     source: SourceStatus,
     malformed: Vec<MalformedEntry>,
-    reading_on: BTreeSet<StreamId>,
-    read_on_after: Option<StreamId>,
+    reading_on: reading_on::ReadingOn,
+    /// What the last list showed.
+    shown: HashSet<BatchId>,
+    /// How far the round through all commitments, for those that the source lists no more, has come.
+    swept: Option<StreamId>,
+    window: Option<Window>,
     /// Reports that got through since the last poll began.
     reported_since_poll: usize,
 
@@ -123,6 +138,8 @@ pub(crate) struct Ledger {
     next_call: CallKey,
     to_submit: Vec<CallKey>,
     calls: BTreeMap<CallKey, Call>,
+    /// Those whose outcome is not known yet.
+    open: BTreeSet<CallKey>,
     call_keys: HashMap<CallId, CallKey>,
     /// Events about calls whose ids are not known yet.
     early: Vec<TxEvent>,
@@ -166,6 +183,9 @@ impl Ledger {
             synced: Synced::default(),
             streams: BTreeMap::new(),
             places: HashMap::new(),
+            resting: 0,
+            touched: Vec::new(),
+            tally: tally::Tally::default(),
             dirty: BTreeSet::new(),
             draining: false,
             listing: 0,
@@ -174,8 +194,10 @@ impl Ledger {
             poll_backoff: Backoff::default(),
             source: SourceStatus::default(),
             malformed: Vec::new(),
-            reading_on: BTreeSet::new(),
-            read_on_after: None,
+            reading_on: reading_on::ReadingOn::default(),
+            shown: HashSet::new(),
+            swept: None,
+            window: None,
             reported_since_poll: 0,
             heads: Queue::default(),
             lookups: Queue::default(),
@@ -196,6 +218,7 @@ impl Ledger {
             next_call: 0,
             to_submit: Vec::new(),
             calls: BTreeMap::new(),
+            open: BTreeSet::new(),
             call_keys: HashMap::new(),
             early: Vec::new(),
             unsettled: BTreeSet::new(),
@@ -237,6 +260,7 @@ impl Ledger {
             Event::Tx(event) => self.tx_event(event, now),
             Event::Polled { listing, answer } => self.polled(listing, answer, now),
             Event::ReadOn { stream, answer } => self.read_on(stream, answer, now),
+            Event::StreamsListed { after, answer } => self.streams_listed(after, answer, now),
             Event::Heads { streams, answer } => self.heads_read(streams, answer, now),
             Event::LookedUp { batches, answer } => self.looked_up(batches, answer, now),
             Event::Proved { commitment, answer } => self.proved(&commitment, answer, now),
@@ -262,8 +286,11 @@ impl Ledger {
 
     /// Walks through every stream that changed.
     fn settle_streams(&mut self, now: Now) {
-        while let Some(id) = self.dirty.pop_first() {
-            self.walk(id, now);
+        while !self.dirty.is_empty() {
+            while let Some(id) = self.dirty.pop_first() {
+                self.walk(id, now);
+            }
+            self.lay_to_rest();
         }
         if self.ready.is_empty() {
             self.ready_since = None;
@@ -272,38 +299,65 @@ impl Ledger {
         }
     }
 
-    fn entry(&self, batch_id: BatchId) -> Option<&Entry> {
-        let (stream, position) = self.places.get(&batch_id)?;
-        self.streams.get(stream)?.entries.get(position)
+    /// A commitment's stream and its place in it.
+    fn place(&self, batch_id: BatchId) -> Option<(StreamId, StreamPosition)> {
+        let (stream, sequence_start) = self.places.get(&batch_id)?;
+        let position = StreamPosition {
+            sequence_start: *sequence_start,
+            batch_id,
+        };
+        Some((**stream, position))
     }
 
-    /// An entry to be changed; its stream is walked through afterwards.
+    /// A commitment that is awake; what may rest is to be roused first.
+    fn entry(&self, batch_id: BatchId) -> Option<&Entry> {
+        let (stream, position) = self.place(batch_id)?;
+        self.streams.get(&stream)?.entries.get(&position)
+    }
+
+    /// A commitment to be changed; its stream is walked through afterwards.
     fn entry_mut(&mut self, batch_id: BatchId) -> Option<&mut Entry> {
-        let (stream, position) = *self.places.get(&batch_id)?;
+        self.rouse(batch_id);
+        let (stream, position) = self.place(batch_id)?;
         self.dirty.insert(stream);
+        self.touched.push(batch_id);
         self.streams.get_mut(&stream)?.entries.get_mut(&position)
     }
 
     /// Walks through one stream: how do its commitments stand, and what must be asked?
     fn walk(&mut self, id: StreamId, now: Now) {
+        let standby = !self.leading();
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        let before = ready_key(stream);
         let findings = stream.walk(&self.calls, now);
-        let after = ready_key(stream);
-        if let Some(key) = before {
-            self.ready.remove(&key);
-        }
-        if let Some(key) = after {
-            self.ready.insert(key);
-        }
         let held_is_gone = stream
             .held
             .as_ref()
             .is_some_and(|held| stream.ready.binary_search(&held.position).is_err());
         if held_is_gone {
             stream.held = None;
+        }
+        let mut wake = findings.wake;
+        let held_until = policy::held_until(stream, now);
+        stream::wake(&mut wake, held_until);
+        let ready_key = if held_until.is_some() { None } else { ready_key(stream) };
+        if stream.ready_key != ready_key {
+            if let Some(key) = stream.ready_key.take() {
+                self.ready.remove(&key);
+            }
+            self.ready.extend(ready_key);
+            stream.ready_key = ready_key;
+        }
+        if stream.waits_for_head(standby)
+            && let Some(read_at) = stream.read_at
+        {
+            let due = read_at + self.config.blocked_recheck;
+            if due > now.at {
+                stream::wake(&mut wake, Some(due));
+            } else if stream.reread() {
+                self.dirty.insert(id);
+            }
         }
         if stream.reading == stream::HeadReading::Needed {
             self.heads.push(id);
@@ -314,10 +368,21 @@ impl Ledger {
         for position in findings.prove {
             self.unproven.push_back(position.batch_id);
         }
-        if let Some(wake) = findings.wake {
+        if let Some(wake) = wake {
             self.wakes.insert((wake, id));
         }
         self.keep_quarantine(id, now);
+        self.count_stages(id);
+        self.forget_idle(id);
+    }
+
+    /// Forgets a stream of which nothing is in memory; that it exists is remembered.
+    fn forget_idle(&mut self, id: StreamId) {
+        let idle = self.streams.get(&id).is_some_and(|stream| stream.len() == 0);
+        if idle {
+            self.streams.remove(&id);
+            self.dirty.remove(&id);
+        }
     }
 }
 

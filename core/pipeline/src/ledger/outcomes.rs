@@ -16,9 +16,13 @@ use crate::clock::Now;
 impl Ledger {
     /// The next call whose outcome is to be read.
     pub(super) fn call_to_settle(&mut self, now: Now) -> Option<(CallKey, u64, SettleRequest)> {
-        let (key, call) = self.calls.iter_mut().find(|(_, call)| {
-            matches!(call.step, CallStep::Included { reading: false, .. }) && call.pause.is_over(now)
-        })?;
+        let unread = |key: &&CallKey| {
+            self.calls.get(key).is_some_and(|call| {
+                matches!(call.step, CallStep::Included { reading: false, .. }) && call.pause.is_over(now)
+            })
+        };
+        let key = self.open.iter().find(unread).copied()?;
+        let call = self.calls.get_mut(&key)?;
         let CallStep::Included { inclusion, reading } = &mut call.step else {
             return None;
         };
@@ -31,7 +35,7 @@ impl Ledger {
             from: call.account,
             logs: inclusion.logs.clone(),
         };
-        Some((*key, call.inclusion, request))
+        Some((key, call.inclusion, request))
     }
 
     /// The submitter says what a call did, or fails to.
@@ -66,8 +70,6 @@ impl Ledger {
                 return;
             }
         };
-        let included = included.clone();
-        call.step = CallStep::Read;
         let committed = settlements
             .iter()
             .filter(|settlement| settlement.outcome == SettleOutcome::Committed)
@@ -78,23 +80,18 @@ impl Ledger {
             gas_used: Some(included.gas_used / committed.max(1)),
             call: Some(key),
         };
+        call.read(anchor);
+        self.open.remove(&key);
         let settled = call.settled;
         let batches = call.candidate.batches.clone();
         for settlement in settlements {
             self.outcome(key, &settlement, anchor, settled, now);
         }
         // What the submitter did not mention is for the chain to say.
-        for batch_id in batches.iter().copied() {
-            let unresolved =
-                matches!(self.entry(batch_id).map(|entry| &entry.place), Some(Place::InFlight(of)) if *of == key);
-            if unresolved && let Some(entry) = self.entry_mut(batch_id) {
-                entry.requeue(true, now);
-                let stream = entry.commitment.stream();
-                self.reread(stream, false);
-            }
-        }
+        self.look_up_unresolved(key, &batches, now);
         self.rejoin(&batches, now);
         self.end_probe(key, now);
+        self.forget_call(key);
     }
 
     fn outcome(
@@ -176,6 +173,7 @@ impl Ledger {
     /// A call committed a commitment.
     fn committed(&mut self, key: CallKey, batch_id: BatchId, anchor: Anchor, settled: Option<SettlementTag>, now: Now) {
         self.contract_takes(key, anchor.block.number);
+        self.rouse(batch_id);
         let Some(entry) = self.entry(batch_id) else {
             return;
         };
@@ -200,10 +198,10 @@ impl Ledger {
 
     /// Whether an earlier commitment of its stream is not on chain.
     fn has_open_predecessor(&self, batch_id: BatchId) -> bool {
-        let Some((stream, position)) = self.places.get(&batch_id) else {
+        let Some((stream, position)) = self.place(batch_id) else {
             return false;
         };
-        self.streams.get(stream).is_some_and(|stream| {
+        self.streams.get(&stream).is_some_and(|stream| {
             let mut earlier = stream.entries.range(..position);
             earlier.any(|(_, entry)| matches!(entry.place, Place::Waiting(_) | Place::Planning(_) | Place::InFlight(_)))
         })

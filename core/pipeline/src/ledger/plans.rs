@@ -10,7 +10,7 @@ use set_types::{BatchId, CandidateCall, Commitment, StreamHead};
 use super::{
     CallKey, Ledger,
     accounts::Room,
-    calls::Call,
+    calls::{Call, fingerprint},
     entry::Place,
     stream::Stream,
     work::{Failure, Plan},
@@ -207,14 +207,15 @@ impl Ledger {
     fn plan_call(&mut self, account: Address, candidate: CandidateCall, now: Now) {
         let key = self.next_call;
         self.next_call += 1;
-        let mut commitments = Vec::with_capacity(candidate.batches.len());
+        let mut contents = Vec::with_capacity(candidate.batches.len());
         for batch_id in &candidate.batches {
             let Some(entry) = self.entry_mut(*batch_id) else {
+                contents.push(0);
                 continue;
             };
             let was_unplannable = std::mem::take(&mut entry.unplannable);
             entry.move_to(Place::InFlight(key), now);
-            commitments.push(entry.commitment.clone());
+            contents.push(fingerprint(&entry.commitment));
             if was_unplannable {
                 self.alarms.clear_for(AlarmKind::Unplannable, *batch_id);
             }
@@ -227,7 +228,8 @@ impl Ledger {
             gas = candidate.gas_limit,
             "planned"
         );
-        self.calls.insert(key, Call::new(account, candidate, commitments));
+        self.calls.insert(key, Call::new(account, candidate, contents));
+        self.open.insert(key);
         self.to_submit.push(key);
     }
 

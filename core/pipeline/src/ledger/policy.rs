@@ -1,13 +1,18 @@
 //! Asking the policies, and what they hold back.
 
+use std::time::{Duration, Instant};
+
 use set_host::Judgement;
-use set_types::{BatchId, StreamBacklog, StreamId, Subject, Verdict};
+use set_types::{BatchId, StreamBacklog, Subject, Verdict};
 
 use super::{
     Ledger, Room,
     stream::{HeldStream, Stream},
 };
 use crate::clock::Now;
+
+/// Longest time without a look at what a policy holds: wall clocks jump.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
 impl Ledger {
     /// What to ask the policies now, at most as much as the `free` accounts can take, the oldest streams
@@ -18,7 +23,6 @@ impl Ledger {
             return Vec::new();
         }
         let mut subjects = Vec::new();
-        let mut asked: Vec<StreamId> = Vec::new();
         for (_, id) in &self.ready {
             if subjects.len() >= capacity {
                 break;
@@ -28,7 +32,6 @@ impl Ledger {
                 continue;
             };
             let backlog = backlog(stream);
-            let before = subjects.len();
             for position in &stream.ready {
                 if subjects.len() == capacity {
                     break;
@@ -52,14 +55,6 @@ impl Ledger {
                     break;
                 }
             }
-            if subjects.len() > before {
-                asked.push(*id);
-            }
-        }
-        for id in asked {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                stream.judging = true;
-            }
         }
         self.judging = !subjects.is_empty();
         subjects
@@ -68,9 +63,6 @@ impl Ledger {
     /// The policies answered. One that cannot answer holds what it was asked about.
     pub(super) fn judged(&mut self, asked: Vec<BatchId>, judgements: Vec<Judgement>, now: Now) {
         self.judging = false;
-        for stream in self.streams.values_mut() {
-            stream.judging = false;
-        }
         for (batch_id, judgement) in asked.into_iter().zip(judgements) {
             self.judged_one(batch_id, judgement, now);
         }
@@ -78,7 +70,7 @@ impl Ledger {
 
     fn judged_one(&mut self, batch_id: BatchId, judgement: Judgement, now: Now) {
         let next = now.at + self.config.poll_interval;
-        let Some((id, position)) = self.places.get(&batch_id).copied() else {
+        let Some((id, position)) = self.place(batch_id) else {
             return;
         };
         let Some(stream) = self.streams.get_mut(&id) else {
@@ -87,6 +79,8 @@ impl Ledger {
         if stream.ready.binary_search(&position).is_err() {
             return;
         }
+        // Whether the stream may go on has changed.
+        self.dirty.insert(id);
         let (until, said, reason) = match judgement.verdict {
             Verdict::Allow => {
                 if let Some(entry) = stream.entries.get_mut(&position) {
@@ -146,4 +140,19 @@ fn backlog(stream: &Stream) -> StreamBacklog {
 fn may_ask_again(held: &HeldStream, backlog: &StreamBacklog, now: Now) -> bool {
     let more = held.backlog != (backlog.commitments, backlog.events);
     held.next <= now.at && (more || held.until.is_none_or(|until| until <= now.wall))
+}
+
+/// When a stream of which nothing may go is worth another look; `None` where something of it may go now.
+pub(super) fn held_until(stream: &Stream, now: Now) -> Option<Instant> {
+    let held = stream.held.as_ref()?;
+    if stream.ready.first() != Some(&held.position) || may_ask_again(held, &backlog(stream), now) {
+        return None;
+    }
+    let left = held.until.map(|until| until.duration_since(now.wall));
+    let left = left.and_then(|left| Duration::try_from(left).ok()).unwrap_or_default();
+    Some(
+        held.next
+            .max(now.at + left.min(LONGEST_HOLD))
+            .max(now.at + Duration::from_millis(1)),
+    )
 }

@@ -59,6 +59,7 @@ impl Ledger {
 
     /// A dispute is over: the report may go out after all.
     pub(super) fn renew_report(&mut self, batch_id: BatchId, now: Now) {
+        self.rouse(batch_id);
         let settled = match self.entry(batch_id).map(|entry| &entry.place) {
             Some(Place::OnChain(on_chain)) => on_chain.settled,
             _ => None,
@@ -212,22 +213,20 @@ impl Ledger {
         while let Some(batch_id) = self.reported.front().copied() {
             let crowded = self.reported.len() > self.config.max_pending;
             let old = |at: Instant| now.at.saturating_duration_since(at) >= self.config.reported_memory;
-            let forget = match self.entry(batch_id).map(|entry| &entry.place) {
-                Some(Place::Reported { anchor, at }) => {
-                    let final_enough = self
-                        .view
-                        .finalized
-                        .is_none_or(|finalized| finalized.number >= anchor.block.number);
-                    let expired = old(*at) && final_enough;
-                    if !crowded && !expired {
-                        return;
-                    }
-                    true
-                }
-                _ => false,
+            let reported = match self.entry(batch_id).map(|entry| &entry.place) {
+                Some(Place::Reported { anchor, at }) => Some((anchor.block.number, *at)),
+                _ => self
+                    .resting(batch_id)
+                    .and_then(|resting| Some((resting.anchor.block.number, resting.reported()?))),
             };
+            if let Some((block, at)) = reported {
+                let final_enough = self.view.finalized.is_none_or(|finalized| finalized.number >= block);
+                if !crowded && !(old(at) && final_enough) {
+                    return;
+                }
+            }
             self.reported.pop_front();
-            if forget {
+            if reported.is_some() {
                 self.remove(batch_id);
             }
         }

@@ -2,19 +2,13 @@
 
 use std::time::Instant;
 
-use set_types::StreamId;
-
-use super::{Ledger, Room, calls::Call, entry::Place, stream::Stream, work::Work};
+use super::{Ledger, Room, work::Work};
 use crate::clock::Now;
 
 /// Streams in one reading of heads, and ids in one lookup.
 const CHAIN_READ: usize = 500;
 /// Ids in one question to the index.
 const INDEX_READ: usize = 2_000;
-/// Streams that are read past the source's window at the same time.
-const READING_ON: usize = 2;
-/// A stream with fewer commitments waiting is read on.
-const READ_ON_BELOW: usize = 400;
 
 impl Ledger {
     /// What is to be done now, with the `rooms` that the accounts have; `term` is the lease's while this
@@ -106,25 +100,9 @@ impl Ledger {
         if self.next_sweep.is_none_or(|at| at <= now.at) {
             self.next_sweep = Some(now.at + self.config.poll_interval);
             self.forget_reported(now);
-            self.forget_calls();
-            self.reread_blocked(now);
             self.show_gauges();
         }
         self.settle_streams(now);
-    }
-
-    /// Reads the heads of streams that wait for somebody else to move them.
-    fn reread_blocked(&mut self, now: Now) {
-        let (pause, standby) = (self.config.blocked_recheck, !self.leading());
-        for stream in self.streams.values_mut() {
-            let old = stream
-                .read_at
-                .is_some_and(|at| now.at.saturating_duration_since(at) >= pause);
-            if old && stream.waits_for_head(standby) {
-                stream.reread();
-                self.dirty.insert(stream.id);
-            }
-        }
     }
 
     fn poll_is_due(&self, now: Now) -> bool {
@@ -155,52 +133,6 @@ impl Ledger {
         if !batches.is_empty() {
             work.push(Work::Locate { batches });
         }
-    }
-
-    /// Reads known streams past a full window, in turn.
-    fn read_on_streams(&mut self, work: &mut Vec<Work>, now: Now) {
-        let unreported = self.places.len().saturating_sub(self.reported.len());
-        if !self.source.window_full || !self.source.healthy || unreported >= self.config.max_pending {
-            return;
-        }
-        while self.reading_on.len() < READING_ON {
-            let Some((id, after)) = self.stream_to_read_on(now) else {
-                break;
-            };
-            self.reading_on.insert(id);
-            self.read_on_after = Some(id);
-            work.push(Work::ReadOn {
-                stream: id,
-                after,
-                limit: self.config.poll_limit.min(1_000),
-            });
-        }
-    }
-
-    fn stream_to_read_on(&self, now: Now) -> Option<(StreamId, u64)> {
-        let wants = |(id, stream): &(&StreamId, &Stream)| {
-            !self.reading_on.contains(*id)
-                && stream.read_on_at.is_none_or(|at| at <= now.at)
-                && stream
-                    .entries
-                    .values()
-                    .filter(|entry| matches!(entry.place, Place::Waiting(_)))
-                    .take(READ_ON_BELOW)
-                    .count()
-                    < READ_ON_BELOW
-        };
-        let behind = self.read_on_after.and_then(|last| {
-            let rest = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
-            self.streams.range(rest).find(wants)
-        });
-        let (id, stream) = behind.or_else(|| self.streams.iter().find(wants))?;
-        let listed = stream
-            .entries
-            .values()
-            .map(|entry| entry.commitment.sequence_start)
-            .max();
-        let committed = stream.head.map(|head| head.sequence);
-        Some((*id, listed.max(committed).unwrap_or(0)))
     }
 
     /// Has events roots proven, behind polls and reports.
@@ -236,7 +168,7 @@ impl Ledger {
             later(self.due.first().map(|(at, _)| *at)),
             later(self.report_backoff.until()),
             later(self.record_backoff.until()),
-            self.calls.values().filter_map(|call| later(call.pause.until())).min(),
+            self.open_calls().filter_map(|call| later(call.pause.until())).min(),
         ];
         if !self.draining {
             times.extend([
@@ -246,22 +178,12 @@ impl Ledger {
                 later(self.heads.backoff.until()),
                 later(self.lookups.backoff.until()),
                 later(self.plan_backoff.until()),
-                later(self.next_judgement(now)),
                 later(self.gathering_until()),
+                later(self.reading_on.wake_at()),
             ]);
             times.extend(self.next_probe().map(later));
         }
         times.into_iter().flatten().min()
-    }
-
-    /// When a held stream may be judged again.
-    fn next_judgement(&self, now: Now) -> Option<Instant> {
-        self.ready
-            .iter()
-            .filter_map(|(_, id)| self.streams.get(id)?.held.as_ref())
-            .map(|held| held.next)
-            .filter(|at| *at > now.at)
-            .min()
     }
 
     /// Whether nothing is on its way that a stop should wait for: no call that is in no block yet, no report
@@ -271,7 +193,7 @@ impl Ledger {
             .accounts
             .values()
             .any(|account| account.planning || account.submitting);
-        let on_its_way = at_work || self.calls.values().any(Call::is_unsettled);
+        let on_its_way = at_work || !self.open.is_empty();
         !on_its_way && self.reporting == 0 && !self.recording && self.to_record.is_empty()
     }
 }

@@ -1,21 +1,65 @@
 //! What readers see.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    iter,
+    ops::{Bound, Deref},
+};
 
 use alloy_primitives::B256;
 use set_chain::SettlementTag;
 use set_index::StreamPosition;
-use set_types::{BatchId, PendingCommitment, PendingCursor, Stage};
+use set_types::{BatchId, PendingCommitment, PendingCursor, Stage, StreamId};
 
 use super::{
-    Ledger,
+    CallKey, Ledger,
     entry::{Anchor, Entry, OnChain, Place, ReportStep, Standing},
+    resting::Resting,
     stream::Stream,
+    tally::Tally,
 };
 use crate::status::{Hold, HoldKind, PendingFilter, PipelineStatus};
 
 /// Why nothing goes while another process may send.
 const STANDBY: &str = "this sidecar stands by, because it does not hold the lease; `set_status` shows who does";
+
+/// A commitment to be shown.
+enum Shown<'a> {
+    Awake(&'a Entry),
+    Resting(Box<Entry>),
+}
+
+impl Deref for Shown<'_> {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        match self {
+            Self::Awake(entry) => entry,
+            Self::Resting(entry) => entry,
+        }
+    }
+}
+
+/// A stream's commitments by sequence, whether or not they rest.
+fn in_order(stream: &Stream) -> impl Iterator<Item = (StreamPosition, Shown<'_>)> {
+    let mut awake = stream.entries.iter().peekable();
+    let mut resting = stream.resting.iter().peekable();
+    iter::from_fn(move || {
+        let position = |(start, resting): &(&u64, &Box<Resting>)| StreamPosition {
+            sequence_start: **start,
+            batch_id: resting.batch_id,
+        };
+        let first = match (awake.peek(), resting.peek()) {
+            (Some((awake, _)), Some(rests)) => **awake <= position(rests),
+            (awake, _) => awake.is_some(),
+        };
+        if first {
+            return awake.next().map(|(position, entry)| (*position, Shown::Awake(entry)));
+        }
+        let next = resting.next()?;
+        let entry = next.1.entry(stream.id, *next.0);
+        Some((position(&next), Shown::Resting(Box::new(entry))))
+    })
+}
 
 impl Ledger {
     /// Commitments behind `after`, in order of stream and sequence, at most `limit`.
@@ -42,37 +86,37 @@ impl Ledger {
             .range((from, Bound::Unbounded))
             .map(|(_, stream)| stream)
             .take_while(|stream| filter.stream.is_none_or(|id| id == stream.id))
-            .flat_map(|stream| {
-                stream
-                    .entries
-                    .iter()
-                    .map(move |(position, entry)| (stream, position, entry))
-            })
+            .flat_map(|stream| in_order(stream).map(move |(position, entry)| (stream, position, entry)))
             .filter(|(stream, position, _)| behind(stream, position))
-            .map(|(stream, _, entry)| (stream, entry, self.stage(stream, entry, holding.as_deref())))
-            .filter(|(_, _, (stage, _))| filter.stage.is_none_or(|wanted| wanted == *stage))
+            .map(|(stream, _, entry)| self.show(stream, &entry, holding.as_deref()))
+            .filter(|pending| filter.stage.is_none_or(|wanted| wanted == pending.stage))
             .take(limit)
-            .map(|(_, entry, (stage, reason))| self.show(entry, stage, reason))
             .collect()
     }
 
     /// One commitment.
     pub(crate) fn get(&self, batch_id: BatchId) -> Option<PendingCommitment> {
-        let (id, position) = self.places.get(&batch_id)?;
-        let stream = self.streams.get(id)?;
-        let entry = stream.entries.get(position)?;
-        let (stage, reason) = self.stage(stream, entry, self.holding().as_deref());
-        Some(self.show(entry, stage, reason))
+        let (id, position) = self.place(batch_id)?;
+        let stream = self.streams.get(&id)?;
+        let entry = match stream.entries.get(&position) {
+            Some(entry) => Shown::Awake(entry),
+            None => {
+                let start = position.sequence_start;
+                Shown::Resting(Box::new(stream.resting(start, batch_id)?.entry(id, start)))
+            }
+        };
+        Some(self.show(stream, &entry, self.holding().as_deref()))
     }
 
     /// Everything at a glance.
     pub(crate) fn status(&self) -> PipelineStatus {
         PipelineStatus {
-            stages: self.stages(),
+            stages: self.stages().present(),
             streams: self.streams.len(),
-            calls: self.calls.values().filter(|call| call.is_unsettled()).count(),
+            calls: self.open.len(),
             holds: self.holds(),
             alarms: self.alarms.list(),
+            window: self.window.clone(),
             source: self.source.clone(),
             malformed: self.malformed.clone(),
             leading: self.leading(),
@@ -80,40 +124,51 @@ impl Ledger {
         }
     }
 
-    fn stages(&self) -> BTreeMap<Stage, usize> {
-        let holding = self.holding();
-        let mut stages = BTreeMap::new();
-        for stream in self.streams.values() {
-            for entry in stream.entries.values() {
-                *stages
-                    .entry(self.stage(stream, entry, holding.as_deref()).0)
-                    .or_default() += 1;
-            }
+    fn stages(&self) -> Tally {
+        let mut tally = self.tally;
+        if self.holding().is_some() {
+            tally.shift(tally.ready, Stage::Found, Stage::Held);
         }
-        stages
+        let sent = |key: &CallKey| {
+            let call = self.calls.get(key).filter(|call| call.hash.is_some())?;
+            let batches = call.candidate.batches.iter();
+            let of_call = batches.filter(|batch_id| {
+                matches!(self.entry(**batch_id).map(|entry| &entry.place), Some(Place::InFlight(of)) if of == key)
+            });
+            Some(of_call.count())
+        };
+        let sent = self.open.iter().filter_map(sent).sum();
+        tally.shift(sent, Stage::Planned, Stage::Sent);
+        tally
+    }
+
+    /// Counts a stream's commitments anew, after a walk.
+    pub(super) fn count_stages(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(&id) else {
+            return;
+        };
+        let mut tally = Tally::default();
+        for entry in stream.entries.values() {
+            let stage = entry.stage(stream);
+            tally.add(stage);
+            let ready = stage == Stage::Found && matches!(entry.place, Place::Waiting(Standing::Ready));
+            tally.ready += usize::from(ready);
+        }
+        if let Some(stream) = self.streams.get_mut(&id) {
+            self.tally.replace(&stream.tally, &tally);
+            stream.tally = tally;
+        }
     }
 
     pub(super) fn show_gauges(&self) {
-        let stages = self.stages();
-        for stage in [
-            Stage::Found,
-            Stage::Held,
-            Stage::Blocked,
-            Stage::Quarantined,
-            Stage::Planned,
-            Stage::Sent,
-            Stage::Included,
-            Stage::Safe,
-            Stage::Finalized,
-            Stage::Reported,
-        ] {
-            let count = stages.get(&stage).copied().unwrap_or(0);
+        for (stage, count) in self.stages().all() {
             metrics::gauge!("set_pipeline_commitments", "stage" => stage_label(stage)).set(count as f64);
         }
         metrics::gauge!("set_pipeline_holds").set(self.holds().len() as f64);
     }
 
-    fn show(&self, entry: &Entry, stage: Stage, reason: Option<String>) -> PendingCommitment {
+    fn show(&self, stream: &Stream, entry: &Entry, holding: Option<&str>) -> PendingCommitment {
+        let (stage, reason) = self.stage(stream, entry, holding);
         PendingCommitment {
             commitment: (*entry.commitment).clone(),
             stage,
@@ -132,26 +187,19 @@ impl Ledger {
     }
 
     /// Where a commitment stands, and what hinders it.
-    fn stage(&self, stream: &Stream, entry: &Entry, holding: Option<&str>) -> (Stage, Option<String>) {
-        match &entry.place {
-            Place::Waiting(standing) => self.waiting_stage(stream, entry, standing, holding),
-            Place::Planning(_) => (Stage::Planned, None),
-            Place::InFlight(call) => {
-                let sent = self.calls.get(call).is_some_and(|call| call.hash.is_some());
-                (if sent { Stage::Sent } else { Stage::Planned }, None)
+    pub(super) fn stage(&self, stream: &Stream, entry: &Entry, holding: Option<&str>) -> (Stage, Option<String>) {
+        let reason = match &entry.place {
+            Place::Waiting(standing) => return self.waiting_stage(stream, entry, standing, holding),
+            Place::InFlight(call) if self.calls.get(call).is_some_and(|call| call.hash.is_some()) => {
+                return (Stage::Sent, None);
             }
-            Place::OnChain(on_chain) => {
-                if let Some(dispute) = &entry.disputed {
-                    return (Stage::Quarantined, Some(dispute.clone()));
-                }
-                (settled_stage(on_chain.settled), self.report_reason(on_chain))
-            }
-            Place::Reported { .. } | Place::Closed { .. } if entry.disputed.is_some() => {
-                (Stage::Quarantined, entry.disputed.clone())
-            }
-            Place::Reported { .. } => (Stage::Reported, None),
-            Place::Closed { reason, .. } => (Stage::Included, Some(reason.clone())),
-        }
+            Place::Planning(_) | Place::InFlight(_) => None,
+            _ if entry.disputed.is_some() => entry.disputed.clone(),
+            Place::OnChain(on_chain) => self.report_reason(on_chain),
+            Place::Reported { .. } => None,
+            Place::Closed { reason, .. } => Some(reason.clone()),
+        };
+        (entry.stage(stream), reason)
     }
 
     fn waiting_stage(
@@ -161,31 +209,20 @@ impl Ledger {
         standing: &Standing,
         holding: Option<&str>,
     ) -> (Stage, Option<String>) {
-        match standing {
-            Standing::Unknown => {
-                let reason = (!self.heads.reason.is_empty() && !self.heads.backoff.is_clear())
-                    .then(|| format!("its stream's head cannot be read: {}", self.heads.reason));
-                (Stage::Found, reason)
+        let reason = match standing {
+            Standing::Unknown => (!self.heads.reason.is_empty() && !self.heads.backoff.is_clear())
+                .then(|| format!("its stream's head cannot be read: {}", self.heads.reason)),
+            Standing::LookingUp => Some("being looked up on chain".to_owned()),
+            Standing::Proving => Some("being checked against the source's inclusion proofs".to_owned()),
+            Standing::Blocked(reason) | Standing::Paused(reason) | Standing::Quarantined(_, reason) => {
+                Some(reason.clone())
             }
-            Standing::LookingUp => (Stage::Found, Some("being looked up on chain".to_owned())),
-            Standing::Proving => (
-                Stage::Found,
-                Some("being checked against the source's inclusion proofs".to_owned()),
-            ),
-            Standing::Blocked(reason) => (Stage::Blocked, Some(reason.clone())),
-            Standing::Paused(reason) => (Stage::Held, Some(reason.clone())),
-            Standing::Quarantined(_, reason) => (Stage::Quarantined, Some(reason.clone())),
-            Standing::Ready => {
-                let held = stream.held.as_ref().filter(|held| held.position <= entry.position());
-                if let Some(held) = held {
-                    return (Stage::Held, Some(held.reason.clone()));
-                }
-                match holding {
-                    Some(reason) => (Stage::Held, Some(reason.to_owned())),
-                    None => (Stage::Found, None),
-                }
-            }
-        }
+            Standing::Ready => match (entry.held_by(stream), holding) {
+                (Some(reason), _) | (None, Some(reason)) => return (Stage::Held, Some(reason.to_owned())),
+                (None, None) => None,
+            },
+        };
+        (entry.stage(stream), reason)
     }
 
     fn report_reason(&self, on_chain: &OnChain) -> Option<String> {
@@ -255,7 +292,7 @@ impl Ledger {
                 hold(kind, reason, self.held_back_since);
             }
         }
-        if self.calls.values().any(|call| !call.pause.is_clear()) {
+        if self.open_calls().any(|call| !call.pause.is_clear()) {
             hold(HoldKind::Settlement, &self.settle_reason, self.held_back_since);
         }
         holds
@@ -263,6 +300,31 @@ impl Ledger {
 }
 
 impl Entry {
+    /// Where it stands, as far as its stream tells: what holds everything back makes `Found` to `Held`, and a
+    /// sent call `Planned` to `Sent`.
+    pub(super) fn stage(&self, stream: &Stream) -> Stage {
+        match &self.place {
+            Place::Waiting(Standing::Ready) if self.held_by(stream).is_some() => Stage::Held,
+            Place::Waiting(Standing::Unknown | Standing::LookingUp | Standing::Proving | Standing::Ready) => {
+                Stage::Found
+            }
+            Place::Waiting(Standing::Blocked(_)) => Stage::Blocked,
+            Place::Waiting(Standing::Paused(_)) => Stage::Held,
+            Place::Waiting(Standing::Quarantined(..)) => Stage::Quarantined,
+            Place::Planning(_) | Place::InFlight(_) => Stage::Planned,
+            _ if self.disputed.is_some() => Stage::Quarantined,
+            Place::OnChain(on_chain) => settled_stage(on_chain.settled),
+            Place::Reported { .. } => Stage::Reported,
+            Place::Closed { .. } => Stage::Included,
+        }
+    }
+
+    /// What a policy said against it, or against one before it in its stream.
+    fn held_by<'a>(&self, stream: &'a Stream) -> Option<&'a str> {
+        let held = stream.held.as_ref().filter(|held| held.position <= self.position());
+        held.map(|held| held.reason.as_str())
+    }
+
     fn anchor(&self) -> Option<&Anchor> {
         match &self.place {
             Place::OnChain(on_chain) => on_chain.anchor.as_ref(),
@@ -272,7 +334,7 @@ impl Entry {
     }
 }
 
-const fn settled_stage(tag: Option<SettlementTag>) -> Stage {
+pub(super) const fn settled_stage(tag: Option<SettlementTag>) -> Stage {
     match tag {
         None | Some(SettlementTag::Included) => Stage::Included,
         Some(SettlementTag::Safe) => Stage::Safe,
@@ -280,7 +342,7 @@ const fn settled_stage(tag: Option<SettlementTag>) -> Stage {
     }
 }
 
-const fn stage_label(stage: Stage) -> &'static str {
+pub(super) const fn stage_label(stage: Stage) -> &'static str {
     match stage {
         Stage::Found => "found",
         Stage::Held => "held",

@@ -1,16 +1,18 @@
 //! One stream: its head, its queue, and how each commitment in it stands.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use alloy_primitives::Address;
 
 use set_index::{QuarantineCause, StreamPosition};
-use set_types::{StreamHead, StreamId, Timestamp};
+use set_types::{Stage, StreamHead, StreamId, Timestamp};
 
 use super::{
     CallKey,
     calls::Call,
     entry::{Entry, Fault, Lookup, Place, Proofs, Standing},
+    resting::Resting,
+    tally::Tally,
 };
 use crate::clock::Now;
 
@@ -28,7 +30,16 @@ pub(super) struct Stream {
     pub(super) read_at: Option<Instant>,
     /// Whether what was found on chain may be undone.
     pub(super) suspect: bool,
+    /// What is on its way.
     pub(super) entries: BTreeMap<StreamPosition, Entry>,
+    /// What the chain holds and only waits, by its first sequence number.
+    pub(super) resting: BTreeMap<u64, Box<Resting>>,
+    /// How many of `entries` are in which stage, as of the last walk.
+    pub(super) tally: Tally,
+    /// Under which key the stream is in [`Ledger::ready`](super::Ledger).
+    pub(super) ready_key: Option<(Timestamp, StreamId)>,
+    /// Its id, for those who keep many.
+    pub(super) shared_id: Arc<StreamId>,
     /// What can go, in order.
     pub(super) ready: Vec<StreamPosition>,
     /// The head that the first of `ready` continues.
@@ -37,10 +48,6 @@ pub(super) struct Stream {
     pub(super) custody: Custody,
     /// What a policy said against it.
     pub(super) held: Option<HeldStream>,
-    /// Whether the policies are being asked about it.
-    pub(super) judging: bool,
-    /// When it was last read past the source's window.
-    pub(super) read_on_at: Option<Instant>,
 }
 
 /// Whether a stream's head must be read.
@@ -121,13 +128,40 @@ impl Stream {
             read_at: None,
             suspect: false,
             entries: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            tally: Tally::default(),
+            ready_key: None,
+            shared_id: Arc::new(id),
             ready: Vec::new(),
             ready_head: StreamHead::unopened(id),
             custody: Custody::Anybody,
             held: None,
-            judging: false,
-            read_on_at: None,
         }
+    }
+
+    /// How many of its commitments are known.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.resting.len()
+    }
+
+    /// How many of its commitments are not on their way yet.
+    pub(super) const fn waiting(&self) -> usize {
+        let tally = &self.tally;
+        tally.count(Stage::Found)
+            + tally.count(Stage::Held)
+            + tally.count(Stage::Blocked)
+            + tally.count(Stage::Quarantined)
+    }
+
+    /// The sequence behind which the source is asked for more.
+    pub(super) fn listed_until(&self) -> u64 {
+        let awake = self
+            .entries
+            .last_key_value()
+            .map(|(position, _)| position.sequence_start);
+        let resting = self.resting.last_key_value().map(|(start, _)| *start);
+        let committed = self.head.map(|head| head.sequence);
+        awake.max(resting).max(committed).unwrap_or(0)
     }
 
     /// Asks for the head to be read; says whether that is new.
@@ -278,7 +312,7 @@ fn derives_from_head(cause: QuarantineCause) -> bool {
     matches!(cause, QuarantineCause::Discontinuous | QuarantineCause::Absent)
 }
 
-fn wake(earliest: &mut Option<Instant>, candidate: Option<Instant>) {
+pub(super) fn wake(earliest: &mut Option<Instant>, candidate: Option<Instant>) {
     *earliest = match (*earliest, candidate) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),

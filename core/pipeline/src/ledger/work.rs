@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use set_chain::ChainView;
 use set_host::Judgement;
 use set_index::{Anchored, QuarantineEntry, ReportConflict, Synced};
@@ -30,6 +30,12 @@ pub(crate) enum Work {
         /// Only what starts after this sequence.
         after: u64,
         limit: u32,
+    },
+    /// Ask the index which streams the chain knows.
+    ListStreams {
+        /// Only those behind this key.
+        after: Option<B256>,
+        limit: usize,
     },
     /// Read where streams stand on chain.
     ReadHeads { streams: Vec<StreamId> },
@@ -143,6 +149,11 @@ pub(crate) enum Event {
     ReadOn {
         stream: StreamId,
         answer: Result<PollResponse, Failure>,
+    },
+    /// Answer to [`Work::ListStreams`]: keys, with ids where they are known.
+    StreamsListed {
+        after: Option<B256>,
+        answer: Result<Vec<(B256, Option<StreamId>)>, Failure>,
     },
     /// Answer to [`Work::ReadHeads`].
     Heads {

@@ -1,6 +1,6 @@
 //! What comes back when the work that the ledger asked for is done, or fails.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use alloy_primitives::{Address, Bytes, U256, keccak256};
 use set_host::Judgement;
@@ -51,6 +51,20 @@ impl World {
                         malformed: Vec::new(),
                         more: false,
                     }),
+                }
+            }
+            Work::ListStreams { after, .. } => {
+                let known = self
+                    .registry
+                    .records
+                    .values()
+                    .filter(|(_, _, at)| at.number <= self.indexed);
+                let keys: BTreeMap<_, _> = known
+                    .map(|(commitment, _, _)| (commitment.stream().key(), Some(commitment.stream())))
+                    .collect();
+                Event::StreamsListed {
+                    after: *after,
+                    answer: Ok(keys.into_iter().collect()),
                 }
             }
             Work::ReadHeads { streams } => Event::Heads {
@@ -275,6 +289,10 @@ impl World {
             },
             Work::ReadOn { stream, .. } => Event::ReadOn {
                 stream,
+                answer: Err(failure()),
+            },
+            Work::ListStreams { after, .. } => Event::StreamsListed {
+                after,
                 answer: Err(failure()),
             },
             Work::ReadHeads { streams } => Event::Heads {
