@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 use set_host::{Host, HostConfig, HostError, HostServices, PluginConfig, ServiceError};
 
 use crate::{
+    assembly,
     cli::ConfigArgs,
     config::{Config, Problems},
-    run,
+    signers,
 };
 
 /// How long plugins may take to end again.
@@ -40,7 +41,7 @@ pub(crate) async fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()>
         "  chain      {} ({}), registry {}",
         chain.id, chain.name, chain.registry
     )?;
-    writeln!(out, "  signer     {}", config.sidecar.signer)?;
+    writeln!(out, "  signers    {}", config.sidecar.signers.join(", "))?;
     writeln!(out, "  report at  {}", config.commitment.report_at)?;
     for plugin in &config.plugins {
         writeln!(
@@ -58,11 +59,12 @@ pub(crate) async fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()>
 /// what plugins think of their settings.
 async fn beyond_the_files(config: &Config) -> Vec<(String, String)> {
     let mut problems = vec![];
-    let name = &config.sidecar.signer;
-    if let Some(signer) = config.signers.get(name)
-        && let Err(error) = signer.load(name).await
-    {
-        problems.push((format!("signers.{name}.{}", error.key), error.problem));
+    if let Err(complaints) = signers::open(config).await {
+        problems.extend(
+            complaints
+                .into_iter()
+                .map(|complaint| (complaint.key, complaint.message)),
+        );
     }
     for error in plugin_problems(config).await {
         let position = config.plugins.iter().position(|plugin| plugin.id == error.plugin);
@@ -82,13 +84,13 @@ async fn plugin_problems(config: &Config) -> Vec<HostError> {
         plugins: config.plugins.iter().map(required).collect(),
         // Copies of plugin files are temporary then: checking leaves nothing behind.
         data_dir: None,
-        ..run::host_config(config)
+        ..assembly::host_config(config)
     };
-    let problems = Host::check(&host, &run::builtins()).await;
+    let problems = Host::check(&host, &assembly::builtins()).await;
     if !problems.is_empty() {
         return problems;
     }
-    match Host::start(host, &run::builtins(), Arc::new(Nobody)).await {
+    match Host::start(host, &assembly::builtins(), Arc::new(Nobody)).await {
         Ok(host) => {
             host.shutdown(END).await;
             vec![]

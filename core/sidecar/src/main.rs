@@ -1,13 +1,18 @@
 //! `set-sidecar`: the program. Reads the configuration, wires the parts together, and offers the
 //! command line; everything else is in the crates below.
 
+mod accounts;
+mod assembly;
 mod check;
 mod cli;
 mod config;
+mod live;
 mod logging;
 mod ports;
 mod run;
 mod services;
+mod signers;
+mod status;
 mod verify;
 
 use std::{
@@ -19,10 +24,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 use eyre::{Result, WrapErr};
 
-use crate::{
-    cli::{Cli, Command, PluginCommand},
-    config::Config,
-};
+use crate::cli::{Cli, Command, PluginCommand};
 
 fn main() -> ExitCode {
     set_chain::install_tls();
@@ -46,11 +48,7 @@ fn is_broken_pipe(error: &eyre::Report) -> bool {
 fn dispatch(command: Command) -> Result<()> {
     let mut out = io::stdout().lock();
     match command {
-        Command::Run { config } => {
-            let config = Config::load(&config.layers())?;
-            logging::install(&config.sidecar.log, config.sidecar.log_format)?;
-            runtime()?.block_on(run::run(config))
-        }
+        Command::Run { config } => runtime()?.block_on(run::run(config.layers())),
         Command::Check { config } => runtime()?.block_on(check::check(&config, &mut out)),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file, &mut out),
         Command::Verify(args) => verify::verify(&args, &mut out),

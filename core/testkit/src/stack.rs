@@ -119,6 +119,7 @@ impl Stack {
             .set("sidecar.data_dir", "")
             .set("rpc.listen", "127.0.0.1:0")
             .set("rpc.health_listen", "127.0.0.1:0")
+            .set("rpc.admin_listen", "127.0.0.1:0")
     }
 }
 

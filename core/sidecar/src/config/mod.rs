@@ -15,6 +15,7 @@ use figment::{
 };
 use serde::Serialize;
 use set_host::{Origin, PluginConfig};
+use set_lease::LeaseConfig;
 use set_pipeline::PipelineConfig;
 use set_rpc::RpcConfig;
 use set_txmgr::{SignerConfig, TxConfig};
@@ -29,7 +30,7 @@ pub(crate) use self::{
 use self::{layers::beside_its_file, reading::Reading};
 
 /// Everything that the program was told, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) chain: ChainSection,
     pub(crate) block: BlockSection,
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) commitment: PipelineConfig,
     pub(crate) sidecar: SidecarSection,
     pub(crate) rpc: RpcConfig,
+    pub(crate) lease: LeaseConfig,
     pub(crate) signers: BTreeMap<String, SignerConfig>,
     pub(crate) txmgr: TxConfig,
     pub(crate) plugins: Vec<PluginConfig>,
@@ -53,6 +55,14 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
+    /// Every value that was given, by its key, for comparison with another survey. Holds what the files hold:
+    /// never show it.
+    pub(crate) fn values(&self) -> BTreeMap<String, serde_json::Value> {
+        let mut values = BTreeMap::new();
+        flatten("", self.figment.extract().unwrap_or_default(), &mut values);
+        values
+    }
+
     /// A problem that showed only when the value of `key` was used.
     pub(crate) fn complain(&mut self, key: &str, message: String) {
         let origin = layers::origin_of(&self.figment, key);
@@ -62,7 +72,7 @@ impl Survey {
 }
 
 /// Top-level names, for telling a mistyped section from a known one.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "chain",
     "block",
     "gas",
@@ -73,27 +83,13 @@ const SECTIONS: [&str; 13] = [
     "commitment",
     "sidecar",
     "rpc",
+    "lease",
     "signers",
     "txmgr",
     "plugins",
 ];
 
 impl Config {
-    /// Reads and checks all layers.
-    ///
-    /// # Errors
-    /// Every problem that was found, each with its file and key.
-    pub(crate) fn load(layers: &Layers) -> Result<Self, Problems> {
-        match Self::survey(layers) {
-            Survey {
-                config: Some(config),
-                problems,
-                ..
-            } if problems.is_empty() => Ok(config),
-            Survey { problems, .. } => Err(Problems(problems)),
-        }
-    }
-
     /// Reads what can be read, with defaults where something could not, and lists what is wrong.
     pub(crate) fn survey(layers: &Layers) -> Survey {
         match layers.stack() {
@@ -137,7 +133,14 @@ impl Config {
         let commitment = reading.section::<PipelineConfig>("commitment");
         let mut sidecar = reading.section::<SidecarSection>("sidecar");
         sidecar.iter_mut().for_each(|sidecar| sidecar.resolve_paths(figment));
-        let rpc = reading.section::<RpcConfig>("rpc");
+        let mut rpc = reading.section::<RpcConfig>("rpc");
+        for path in rpc.iter_mut().filter_map(|rpc| rpc.admin_jwt.as_mut()) {
+            *path = beside_its_file(figment, "rpc.admin_jwt", path);
+        }
+        let mut lease = reading.section::<LeaseConfig>("lease");
+        for path in lease.iter_mut().filter_map(|lease| lease.file.as_mut()) {
+            *path = beside_its_file(figment, "lease.file", path);
+        }
         let mut signers = reading.section::<BTreeMap<String, SignerConfig>>("signers");
         for (name, signer) in signers.iter_mut().flatten() {
             for (key, path) in signer.paths_mut() {
@@ -177,13 +180,17 @@ impl Config {
         ));
         complaints.extend(within("txmgr", txmgr.iter().flat_map(TxConfig::validate)));
         complaints.extend(within("rpc", rpc.iter().flat_map(RpcConfig::validate)));
+        if let (Some(sidecar), Some(lease)) = (&sidecar, &lease) {
+            complaints.extend(within("lease", lease.validate(sidecar.lease).into_iter()));
+        }
         complaints.into_iter().for_each(|complaint| reading.complain(complaint));
 
         let (Some(chain), Some(block), Some(gas), Some(l1), Some(commitment)) = (chain, block, gas, l1, commitment)
         else {
             return (None, reading.finish());
         };
-        let (Some(sidecar), Some(rpc), Some(signers), Some(txmgr)) = (sidecar, rpc, signers, txmgr) else {
+        let (Some(sidecar), Some(rpc), Some(lease), Some(signers), Some(txmgr)) = (sidecar, rpc, lease, signers, txmgr)
+        else {
             return (None, reading.finish());
         };
         let config = Self {
@@ -194,6 +201,7 @@ impl Config {
             commitment,
             sidecar,
             rpc,
+            lease,
             signers,
             txmgr,
             plugins,
@@ -206,21 +214,8 @@ impl Config {
     }
 
     /// What no section can know by itself.
-    fn cross_check(&self) -> Vec<Complaint> {
-        let mut complaints = vec![];
-        if !self.signers.contains_key(&self.sidecar.signer) {
-            let known: Vec<_> = self.signers.keys().map(String::as_str).collect();
-            let message = format!(
-                "names the signer `{}`, but [signers] has {}",
-                self.sidecar.signer,
-                if known.is_empty() {
-                    "none".to_owned()
-                } else {
-                    known.join(", ")
-                }
-            );
-            complaints.push(Complaint::new("sidecar.signer", message));
-        }
+    pub(crate) fn cross_check(&self) -> Vec<Complaint> {
+        let mut complaints = self.unknown_signers();
         for (key, cap) in [
             ("gas.transaction_cap", self.gas.transaction_cap),
             ("block.gas_limit", self.block.gas_limit),
@@ -256,6 +251,26 @@ impl Config {
         complaints
     }
 
+    /// Names of signers that have no table.
+    fn unknown_signers(&self) -> Vec<Complaint> {
+        let named = self.sidecar.signers.iter().map(|name| ("sidecar.signers", name));
+        let sponsorship = self.sidecar.sponsorship_signer.iter();
+        let named = named.chain(sponsorship.map(|name| ("sidecar.sponsorship_signer", name)));
+        let known: Vec<_> = self.signers.keys().map(String::as_str).collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        named
+            .filter(|(_, name)| !self.signers.contains_key(*name))
+            .map(|(key, name)| {
+                let message = format!("names the signer `{name}`, but [signers] has {known}");
+                Complaint::new(key, message)
+            })
+            .collect()
+    }
+
     /// The source must take everybody's calls at once: two ways of polling and a health probe, reports, and proofs
     /// for the pipeline and for callers. Else callers' proofs would keep polls and reports out.
     fn source_concurrency(&self) -> Option<Complaint> {
@@ -273,9 +288,39 @@ impl Config {
         (found < needed).then(|| Complaint::new(format!("plugins.{position}.concurrency"), message))
     }
 
+    /// The file with the secret for `admin_` methods; `None` where there is no place for one.
+    pub(crate) fn admin_jwt(&self) -> Option<PathBuf> {
+        self.rpc.admin_jwt.clone().or_else(|| self.data_file("admin.jwt"))
+    }
+
     /// Path of a file in the data directory, where there is one.
     pub(crate) fn data_file(&self, name: &str) -> Option<PathBuf> {
         self.sidecar.data_dir.as_ref().map(|dir| dir.join(name))
+    }
+}
+
+/// Lists the leaves of a tree by their dotted paths.
+fn flatten(path: &str, value: serde_json::Value, values: &mut BTreeMap<String, serde_json::Value>) {
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    match value {
+        serde_json::Value::Object(entries) => {
+            entries
+                .into_iter()
+                .for_each(|(key, value)| flatten(&below(&key), value, values));
+        }
+        serde_json::Value::Array(entries) if entries.iter().any(serde_json::Value::is_object) => {
+            let numbered = entries.into_iter().enumerate();
+            numbered.for_each(|(position, value)| flatten(&below(&position.to_string()), value, values));
+        }
+        leaf => {
+            values.insert(path.to_owned(), leaf);
+        }
     }
 }
 
@@ -337,9 +382,13 @@ mod tests {
             ("fees", keys::<FeesSection>()),
             ("commerce", keys::<CommerceSection>()),
             ("commitment", keys::<PipelineConfig>()),
-            ("sidecar", optional(keys::<SidecarSection>(), &["data_dir"])),
-            ("rpc", keys::<RpcConfig>()),
+            (
+                "sidecar",
+                optional(keys::<SidecarSection>(), &["data_dir", "sponsorship_signer"]),
+            ),
+            ("rpc", optional(keys::<RpcConfig>(), &["admin_jwt"])),
             ("rpc.proofs", keys::<set_rpc::ProofsConfig>()),
+            ("lease", optional(keys::<LeaseConfig>(), &["file", "postgres_url"])),
             ("txmgr", keys::<TxConfig>()),
         ] {
             assert_eq!(documented(section), keys, "[{section}]");

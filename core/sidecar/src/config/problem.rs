@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::{Config, Layers};
+
 /// A value that was read but makes no sense: the key and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
@@ -46,6 +48,17 @@ impl fmt::Display for Problem {
 /// Every problem that was found, one a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+impl Problems {
+    /// Problems that showed only when the values were used.
+    pub(crate) fn of(layers: &Layers, complaints: Vec<Complaint>) -> Self {
+        let mut survey = Config::survey(layers);
+        for Complaint { key, message } in complaints {
+            survey.complain(&key, message);
+        }
+        Self(survey.problems)
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use figment::Figment;
 use serde::{Deserialize, Serialize};
+use set_lease::LeaseKind;
 
 use super::{layers::beside_its_file, problem::Complaint};
 
@@ -15,8 +16,13 @@ pub(crate) struct SidecarSection {
     /// that names it. Absent or empty: all in memory, and rebuilt from the chain at the next start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Which signer of `[signers]` sends commitments.
-    pub(crate) signer: String,
+    /// Which signers of `[signers]` send commitments, each from an account of its own.
+    pub(crate) signers: Vec<String>,
+    /// Which signer of `[signers]` pays for sponsorships; its account is none of those above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sponsorship_signer: Option<String>,
+    /// What decides which of several sidecars sends; `[lease]` says where it is kept.
+    pub(crate) lease: LeaseKind,
     /// What to log, in tracing's filter syntax, such as `info,set_txmgr=debug`. `RUST_LOG` wins.
     pub(crate) log: String,
     /// How to log.
@@ -46,7 +52,9 @@ impl Default for SidecarSection {
     fn default() -> Self {
         Self {
             data_dir: None,
-            signer: "commitments".to_owned(),
+            signers: vec!["commitments".to_owned()],
+            sponsorship_signer: None,
+            lease: LeaseKind::None,
             log: "info".to_owned(),
             log_format: LogFormat::Auto,
             shutdown_timeout: Duration::from_secs(20),
@@ -73,6 +81,23 @@ impl SidecarSection {
         let mut complaints = vec![];
         if let Err(error) = self.log.parse::<tracing_subscriber::EnvFilter>() {
             complaints.push(Complaint::new("sidecar.log", format!("is no log filter: {error}")));
+        }
+        if self.signers.is_empty() {
+            let message = "is empty, so nothing could be sent; name one of [signers], or more";
+            complaints.push(Complaint::new("sidecar.signers", message));
+        }
+        for (position, name) in self.signers.iter().enumerate() {
+            if self.signers[..position].contains(name) {
+                complaints.push(Complaint::new("sidecar.signers", format!("names `{name}` twice")));
+            }
+        }
+        if let Some(name) = self
+            .sponsorship_signer
+            .as_ref()
+            .filter(|name| self.signers.contains(name))
+        {
+            let message = format!("is `{name}`, which sends commitments (`sidecar.signers`); give another one");
+            complaints.push(Complaint::new("sidecar.sponsorship_signer", message));
         }
         if self.shutdown_timeout.is_zero() {
             let message = "is 0: nothing in flight could finish; give a duration such as \"20s\"";

@@ -67,9 +67,11 @@ fn every_problem_is_listed_with_its_file_and_key() {
         [sequencer]
         api_key = "ss_in_clear"
         [sidecar]
-        signer = "nobody"
+        signers = ["nobody"]
+        lease = "file"
         [sidecars]
         [rpc]
+        admin_listen = "0.0.0.0:8647"
         max_page = "many"
         [rpc.proofs]
         concurrency = 60
@@ -89,9 +91,11 @@ fn every_problem_is_listed_with_its_file_and_key() {
         "txmgr.max_gas",
         "commitment.report_at",
         "sequencer.api_key",
-        "sidecar.signer",
+        "sidecar.signers",
+        "lease.file",
         "sidecars",
         "rpc.max_page",
+        "rpc.admin_listen",
         "rpc.max_batch",
         "chain.registry",
         "plugins.0.concurrency",
@@ -100,7 +104,7 @@ fn every_problem_is_listed_with_its_file_and_key() {
         let line = line.unwrap_or_else(|| panic!("`{key}` is missing in:\n{output}"));
         let origin = match key {
             "rpc.max_batch" => "environment",
-            "chain.registry" => "defaults",
+            "chain.registry" | "lease.file" => "defaults",
             "plugins.0.concurrency" => "chain-config.toml",
             _ => "broken.toml",
         };
