@@ -99,7 +99,7 @@ impl RemoteSigner {
                 result: Some(result), ..
             }) if status.is_success() => Ok(result),
             _ if status == 401 || status == 403 => Err(Failure::Failed(format!(
-                "answers with HTTP status {}: it has no key for the client that `tls.cert` names",
+                "answers with HTTP status {}: it has no key for the client that `tls.cert` names (op-signer goes by its first DNS name)",
                 status.as_u16()
             ))),
             _ if !status.is_success() => Err(Failure::Failed(format!("answers with HTTP status {}", status.as_u16()))),
