@@ -302,8 +302,11 @@ mod tests {
         assert!(small.admit(size(50, 1), bounds(100, None)).is_none());
         assert!(large.admit(size(90, 1), bounds(100, None)).is_some());
         // Whoever gives up makes room in the line.
+        small.leave();
         assert!(large.admit(size(90, 1), bounds(100, None)).is_some());
-        drop(large);
+        let whole = small.take(size(100, 1));
+        assert!(large.admit(size(90, 1), bounds(100, None)).is_none());
+        drop((large, whole));
         assert!(small.admit(size(50, 1), bounds(100, None)).is_some());
     }
 }

@@ -54,6 +54,18 @@ impl FeeTerms {
     pub(crate) fn pays_for(self, head: &Head) -> bool {
         self.cap >= head.next_base_fee.saturating_add(self.tip.min(1))
     }
+
+    /// Whether the block after the next can include it too, if the base fee goes on as it does now. What
+    /// cannot is replaced while the next block is made, so that no block goes by without it.
+    pub(crate) fn keeps_up_with(self, head: &Head) -> bool {
+        let rise = head.next_base_fee.saturating_sub(head.base_fee);
+        self.cap >= head.next_base_fee.saturating_add(rise).saturating_add(self.tip.min(1))
+    }
+
+    /// Whether a block was to be had at this price.
+    pub(crate) fn paid_for(self, block: &Head) -> bool {
+        self.cap >= block.base_fee.saturating_add(self.tip.min(1))
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +146,27 @@ mod tests {
             ..generous
         };
         assert_eq!(terms(1, 1_900).replacement(fresh, &strict), None);
+    }
+
+    #[test]
+    fn a_rising_base_fee_is_seen_a_block_ahead() {
+        let rising = Head {
+            base_fee: 800,
+            ..head(900, 1)
+        };
+        for (cap, pays, keeps_up) in [
+            (900, false, false),
+            (901, true, false),
+            (1_000, true, false),
+            (1_001, true, true),
+        ] {
+            let offered = terms(5, cap);
+            assert_eq!(
+                (offered.pays_for(&rising), offered.keeps_up_with(&rising)),
+                (pays, keeps_up),
+                "{cap}"
+            );
+        }
     }
 
     proptest! {

@@ -2,24 +2,45 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::slot::{Progress, Slot};
+use crate::slot::{Included, Progress, Slot};
+
+/// Gaps that are looked for at once. However absurd a nonce a node once named, no more is kept.
+const MAX_GAPS: usize = 64;
 
 /// An account's nonces. At most one of them, the newest, is provisional: the next is given out only
 /// when everything before it is sent, so that a refused call leaves no gap.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    slots: BTreeMap<u64, Slot>,
+    /// Taken and in no block.
+    open: BTreeMap<u64, Slot>,
+    /// In a block that is not settled enough.
+    included: BTreeMap<u64, Included>,
     /// The lowest nonce that was never given out; `None` until the chain was asked.
     next: Option<u64>,
     /// Nonces below `next` that nobody has and the chain has not used.
     free: BTreeSet<u64>,
 }
 
+/// Nonces that nobody has, although something waits for them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Gaps {
+    /// Those below one that is taken, the lowest first.
+    pub(crate) nonces: Vec<u64>,
+    /// Whether the next nonce is above what anything stands for.
+    pub(crate) beyond: bool,
+}
+
+impl Gaps {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.nonces.is_empty() && !self.beyond
+    }
+}
+
 impl Ledger {
     /// Takes over what an earlier run signed.
     pub(crate) fn recovered(slots: impl IntoIterator<Item = (u64, Slot)>) -> Self {
         Self {
-            slots: slots.into_iter().collect(),
+            open: slots.into_iter().collect(),
             ..Self::default()
         }
     }
@@ -28,47 +49,88 @@ impl Ledger {
         self.next
     }
 
-    pub(crate) const fn slots(&self) -> &BTreeMap<u64, Slot> {
-        &self.slots
+    /// Nonces that are taken and in no block.
+    pub(crate) const fn open(&self) -> &BTreeMap<u64, Slot> {
+        &self.open
+    }
+
+    /// Nonces in a block that is not settled enough.
+    pub(crate) const fn included(&self) -> &BTreeMap<u64, Included> {
+        &self.included
     }
 
     pub(crate) fn get_mut(&mut self, nonce: u64) -> Option<&mut Slot> {
-        self.slots.get_mut(&nonce)
+        self.open.get_mut(&nonce)
+    }
+
+    /// All of them, to be changed.
+    pub(crate) fn open_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.open.values_mut()
     }
 
     pub(crate) fn get(&self, nonce: u64) -> Option<&Slot> {
-        self.slots.get(&nonce)
+        self.open.get(&nonce)
+    }
+
+    pub(crate) fn included_mut(&mut self, nonce: u64) -> Option<&mut Included> {
+        self.included.get_mut(&nonce)
     }
 
     /// Takes in the account's nonce at the head: what is below it is used.
     pub(crate) fn sync(&mut self, account_nonce: u64) {
-        let taken = self.slots.keys().next_back().map_or(0, |last| last + 1);
-        let floor = account_nonce.max(taken);
+        let floor = self.floor(account_nonce);
         self.next = Some(self.next.map_or(floor, |next| next.max(floor)));
         self.free.retain(|nonce| *nonce >= account_nonce);
     }
 
-    /// Nonces that the chain waits for and nobody has: given up because a node called them used, or
-    /// used by a transaction that a reorg took away.
-    pub(crate) fn gaps(&self, account_nonce: u64) -> impl Iterator<Item = u64> + '_ {
-        (account_nonce..self.next.unwrap_or(account_nonce))
-            .filter(|nonce| !self.slots.contains_key(nonce) && !self.free.contains(nonce))
+    /// The lowest nonce above everything that is used or taken.
+    fn floor(&self, account_nonce: u64) -> u64 {
+        let last = self.last_taken().map_or(0, |last| last.saturating_add(1));
+        account_nonce.max(last)
     }
 
-    /// Frees gaps, so that the next calls fill them.
-    pub(crate) fn free(&mut self, gaps: impl IntoIterator<Item = u64>) {
-        for nonce in gaps {
-            if !self.slots.contains_key(&nonce) && self.next.is_some_and(|next| nonce < next) {
-                self.free.insert(nonce);
-            }
+    fn last_taken(&self) -> Option<u64> {
+        let open = self.open.keys().next_back();
+        open.max(self.included.keys().next_back()).copied()
+    }
+
+    fn is_taken(&self, nonce: u64) -> bool {
+        self.open.contains_key(&nonce) || self.included.contains_key(&nonce)
+    }
+
+    /// Nonces that the chain waits for and nobody has: given up because a node called them used, used by
+    /// a transaction that a reorg took away, or skipped because a node named a nonce that was never so.
+    pub(crate) fn gaps(&self, account_nonce: u64) -> Gaps {
+        let Some(next) = self.next else {
+            return Gaps::default();
+        };
+        let nonces = account_nonce..self.last_taken().unwrap_or(account_nonce);
+        Gaps {
+            nonces: nonces
+                .filter(|nonce| !self.is_taken(*nonce) && !self.free.contains(nonce))
+                .take(MAX_GAPS)
+                .collect(),
+            beyond: next > self.floor(account_nonce),
         }
+    }
+
+    /// Closes gaps: the next calls get their nonces.
+    pub(crate) fn close(&mut self, gaps: &Gaps, account_nonce: u64) {
+        let open = gaps.nonces.iter().filter(|nonce| !self.is_taken(**nonce));
+        let open: Vec<u64> = open.copied().collect();
+        self.free.extend(open);
+        let floor = self.floor(account_nonce);
+        if gaps.beyond && self.next.is_some_and(|next| next > floor) {
+            self.next = Some(floor);
+        }
+        let next = self.next.unwrap_or(floor);
+        self.free.retain(|nonce| *nonce < next);
         self.lower_next();
     }
 
     /// Whether a free nonce lies below one that is taken, so that the latter waits for it.
     pub(crate) fn has_gap(&self) -> bool {
-        let last = self.slots.keys().next_back();
-        matches!((self.free.first(), last), (Some(free), Some(last)) if free < last)
+        matches!((self.free.first(), self.last_taken()), (Some(free), Some(last)) if *free < last)
     }
 
     /// Whether a nonce can be given out.
@@ -78,9 +140,8 @@ impl Ledger {
 
     /// The nonce that is provisional.
     pub(crate) fn provisional(&self) -> Option<u64> {
-        let mut slots = self.slots.iter();
-        slots
-            .find(|(_, slot)| slot.progress == Progress::Provisional)
+        let mut open = self.open.iter();
+        open.find(|(_, slot)| slot.progress == Progress::Provisional)
             .map(|(nonce, _)| *nonce)
     }
 
@@ -94,11 +155,12 @@ impl Ledger {
             Some(nonce) => nonce,
             None => {
                 let next = self.next.as_mut()?;
-                *next += 1;
-                *next - 1
+                let nonce = *next;
+                *next = nonce.checked_add(1)?;
+                nonce
             }
         };
-        self.slots.insert(nonce, slot);
+        self.open.insert(nonce, slot);
         Some(nonce)
     }
 
@@ -110,9 +172,25 @@ impl Ledger {
         Some(slot)
     }
 
-    /// Lets a nonce go that the chain has used.
+    /// Lets an open nonce go that the chain has used.
     pub(crate) fn remove(&mut self, nonce: u64) -> Option<Slot> {
-        self.slots.remove(&nonce)
+        self.open.remove(&nonce)
+    }
+
+    /// An open nonce got into a block.
+    pub(crate) fn include(&mut self, nonce: u64, included: Included) {
+        self.open.remove(&nonce);
+        self.included.insert(nonce, included);
+    }
+
+    /// Lets a nonce in a block go: it is settled, or the block is gone.
+    pub(crate) fn take_included(&mut self, nonce: u64) -> Option<Included> {
+        self.included.remove(&nonce)
+    }
+
+    /// A nonce whose block is gone is open again.
+    pub(crate) fn reopen(&mut self, nonce: u64, slot: Slot) {
+        self.open.insert(nonce, slot);
     }
 
     /// Free nonces at the top are not gaps: the next one moves down.
@@ -132,9 +210,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::CallSize;
 
     fn slot() -> Slot {
-        Slot::new(None, None, None)
+        Slot::new(None, CallSize::default())
     }
 
     fn commit(ledger: &mut Ledger, nonce: u64) {
@@ -169,9 +248,9 @@ mod tests {
         }
         ledger.sync(3);
         assert_eq!(ledger.next(), Some(8));
-        let gaps: Vec<_> = ledger.gaps(3).collect();
-        assert_eq!(gaps, [3, 5]);
-        ledger.free(gaps);
+        let gaps = ledger.gaps(3);
+        assert_eq!(gaps.nonces, [3, 5]);
+        ledger.close(&gaps, 3);
         assert!(ledger.has_gap());
         let mut given = Vec::new();
         for _ in 0..3 {
@@ -189,6 +268,32 @@ mod tests {
         ledger.sync(5);
         ledger.sync(9);
         assert_eq!(ledger.assign(slot()), Some(9));
+    }
+
+    #[test]
+    fn a_nonce_beyond_reason_is_forgotten_once_the_node_names_another() {
+        let mut ledger = Ledger::default();
+        ledger.sync(u64::MAX);
+        assert_eq!(ledger.assign(slot()), None);
+        ledger.sync(5);
+        assert_eq!(ledger.next(), Some(u64::MAX));
+        let gaps = ledger.gaps(5);
+        assert_eq!((gaps.nonces.len(), gaps.beyond), (0, true));
+        ledger.close(&gaps, 5);
+        assert_eq!(ledger.assign(slot()), Some(5));
+    }
+
+    #[test]
+    fn a_slot_far_above_the_rest_makes_no_endless_gap() {
+        let mut ledger = Ledger::default();
+        ledger.sync(1 << 60);
+        assert_eq!(ledger.assign(slot()), Some(1 << 60));
+        commit(&mut ledger, 1 << 60);
+        ledger.sync(5);
+        let gaps = ledger.gaps(5);
+        assert!(gaps.nonces.iter().copied().eq(5..5 + MAX_GAPS as u64));
+        ledger.close(&gaps, 5);
+        assert_eq!(ledger.assign(slot()), Some(5));
     }
 
     /// What can happen to a ledger.
@@ -233,7 +338,7 @@ mod tests {
                 match step {
                     Step::Assign => {
                         let provisional = ledger.provisional();
-                        let taken: Vec<u64> = ledger.slots().keys().copied().collect();
+                        let taken: Vec<u64> = ledger.open().keys().copied().collect();
                         match ledger.assign(slot()) {
                             Some(nonce) => {
                                 prop_assert!(provisional.is_none());
@@ -270,18 +375,18 @@ mod tests {
                     }
                     Step::Reorg(depth) => {
                         account_nonce = account_nonce.saturating_sub(depth);
-                        let gaps: Vec<_> = ledger.gaps(account_nonce).collect();
-                        ledger.free(gaps);
+                        let gaps = ledger.gaps(account_nonce);
+                        ledger.close(&gaps, account_nonce);
                     }
                 }
                 let next = ledger.next().unwrap();
                 prop_assert!(next >= account_nonce);
-                prop_assert!(ledger.slots().keys().all(|nonce| *nonce < next));
-                prop_assert!(ledger.slots().values().filter(|slot| slot.progress == Progress::Provisional).count() <= 1);
+                prop_assert!(ledger.open().keys().all(|nonce| *nonce < next));
+                prop_assert!(ledger.open().values().filter(|slot| slot.progress == Progress::Provisional).count() <= 1);
             }
-            let gaps: Vec<_> = ledger.gaps(account_nonce).collect();
-            ledger.free(gaps);
-            prop_assert_eq!(ledger.gaps(account_nonce).count(), 0);
+            let gaps = ledger.gaps(account_nonce);
+            ledger.close(&gaps, account_nonce);
+            prop_assert!(ledger.gaps(account_nonce).is_empty());
         }
     }
 }

@@ -35,6 +35,26 @@ impl CallSize {
         }
     }
 
+    pub(crate) fn map(self, side: impl Fn(u64) -> u64) -> Self {
+        Self {
+            gas: side(self.gas),
+            estimated_bytes: side(self.estimated_bytes),
+        }
+    }
+
+    pub(crate) fn zip(self, other: Self, side: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            gas: side(self.gas, other.gas),
+            estimated_bytes: side(self.estimated_bytes, other.estimated_bytes),
+        }
+    }
+
+    /// Whether it is about as large as `other`, or larger, on either side: what passes over the one
+    /// passes over it too.
+    pub(crate) const fn is_as_large_as(self, other: Self) -> bool {
+        self.gas >= other.gas / 4 * 3 || self.estimated_bytes >= other.estimated_bytes / 4 * 3
+    }
+
     /// Whether neither side exceeds `limit`.
     pub(crate) const fn fits(self, limit: Self) -> bool {
         self.gas <= limit.gas && self.estimated_bytes <= limit.estimated_bytes

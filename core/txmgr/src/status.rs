@@ -96,6 +96,10 @@ pub enum AlarmKind {
     Unobserved,
     /// A transaction is in no block for longer than `stuck_after`.
     Stuck,
+    /// Blocks pass over even the smallest call, although it pays enough.
+    PassedOver,
+    /// The account carries code, so nodes take one transaction of it at a time.
+    HasCode,
 }
 
 impl AlarmKind {
@@ -110,6 +114,8 @@ impl AlarmKind {
             Self::Refused => "refused",
             Self::Unobserved => "unobserved",
             Self::Stuck => "stuck",
+            Self::PassedOver => "passed_over",
+            Self::HasCode => "has_code",
         }
     }
 }
@@ -149,6 +155,10 @@ impl Alarms {
             tracing::info!(alarm = kind.label(), "alarm over");
             self.metrics.alarm(kind.label()).set(0.0);
         }
+    }
+
+    pub(crate) fn is_on(&self, kind: AlarmKind) -> bool {
+        self.on.contains_key(&kind)
     }
 
     /// The alarms that are on.

@@ -14,7 +14,7 @@ use alloy::{
     rpc::client::{BatchRequest, Waiter},
     transports::{RpcError, TransportError},
 };
-use alloy_primitives::{Address, B256, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use op_alloy::network::Optimism;
 use set_chain::{BlockRef, L2Provider};
 use set_types::Log;
@@ -22,10 +22,12 @@ use set_types::Log;
 type Block = <Optimism as Network>::BlockResponse;
 type Receipt = <Optimism as Network>::ReceiptResponse;
 
-/// Receipts asked for at once, so that responses stay far below the size that nodes allow. Nonces are
-/// asked in their order, and the rest has its turn once these are in a block. Only the first may have
-/// more versions: left out, it would never be seen included, and nothing behind it either.
+/// Receipts in one request, so that responses stay far below the size that nodes allow.
 const MAX_RECEIPTS: usize = 50;
+/// Receipts asked for at a head. Nonces are asked in their order, and the rest has its turn once these
+/// are in a block. Only the first may have more versions: left out, it would never be seen included, and
+/// nothing behind it either.
+const MAX_ASKED: usize = 4 * MAX_RECEIPTS;
 /// Blocks asked for at once when a reorg is measured.
 const MAX_BLOCKS: usize = 50;
 
@@ -40,8 +42,8 @@ pub(crate) struct Question {
     pub(crate) newest_nonce: bool,
     /// Nonces that are in no block, with the hashes of their versions; in order.
     pub(crate) open: Vec<(u64, Vec<B256>)>,
-    /// Nonces that are in a block.
-    pub(crate) included: Vec<(u64, BlockRef)>,
+    /// Blocks that hold transactions whose settlement is awaited, each once.
+    pub(crate) included: Vec<BlockRef>,
     /// The block that the settlement of `included` rests on.
     pub(crate) tag: Option<BlockRef>,
 }
@@ -52,10 +54,12 @@ pub(crate) struct Answer {
     pub(crate) head: BlockRef,
     pub(crate) account_nonce: u64,
     pub(crate) balance: U256,
+    /// Whether the account carries code, that is a delegation (EIP-7702).
+    pub(crate) has_code: bool,
     /// What became of each open nonce that was asked for.
     pub(crate) open: Vec<(u64, Sighting)>,
-    /// Nonces whose block is no longer canonical.
-    pub(crate) reorged: Vec<u64>,
+    /// Which of the `included` blocks are no longer canonical.
+    pub(crate) reorged: Vec<BlockRef>,
     /// Whether `tag` and what is not `reorged` below it are canonical, so that the latter is settled.
     pub(crate) tag_holds: bool,
 }
@@ -88,13 +92,11 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     question.open.retain(|(_, versions)| {
         let first = hashes == 0;
         hashes += versions.len();
-        first || hashes <= MAX_RECEIPTS
+        first || hashes <= MAX_ASKED
     });
     // Blocks above the head belong to a node that is ahead of this one; their turn comes.
-    let newest = question.included.iter().map(|(_, block)| *block);
-    let newest = newest
-        .filter(|block| block.number <= head.number)
-        .max_by_key(|block| block.number);
+    let seen = question.included.iter().filter(|block| block.number <= head.number);
+    let newest = seen.max_by_key(|block| block.number).copied();
 
     let client = provider.client();
     let mut batch = BatchRequest::new(client);
@@ -102,6 +104,7 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     let nonce_at = if question.newest_nonce { BlockId::latest() } else { at };
     let account_nonce = batch.add_call::<_, U64>("eth_getTransactionCount", &(question.account, nonce_at))?;
     let balance = batch.add_call::<_, U256>("eth_getBalance", &(question.account, at))?;
+    let code = batch.add_call::<_, Bytes>("eth_getCode", &(question.account, at))?;
     let newest_now = newest.map(|block| add_block(&mut batch, block.number)).transpose()?;
     let tag_now = question.tag.map(|tag| add_block(&mut batch, tag.number)).transpose()?;
     let hashes: Vec<_> = question.open.iter().flat_map(by_nonce).collect();
@@ -117,6 +120,7 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
 
     let account_nonce = account_nonce.await?.to();
     let balance = balance.await?;
+    let has_code = !code.await?.is_empty();
     let mut blocks = BTreeMap::from([(head.number, Some(head))]);
     if let (Some(block), Some(now)) = (newest, newest_now) {
         blocks.insert(block.number, now.await?.as_ref().map(reference));
@@ -145,7 +149,7 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     let moved =
         newest.is_some_and(|block| matches!(blocks.get(&block.number), Some(Some(now)) if now.hash != block.hash));
     if moved {
-        wanted.extend(question.included.iter().map(|(_, block)| block.number));
+        wanted.extend(question.included.iter().map(|block| block.number));
     }
     wanted.retain(|number| !blocks.contains_key(number) && *number <= head.number);
     fetch_blocks(provider, wanted, &mut blocks).await?;
@@ -156,16 +160,17 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
     // A canonical block's ancestors are canonical too. Where the node does not show the newest, what
     // is settled cannot be told from what a reorg took away, and a settlement that was told stays told.
     let rest_holds = newest.is_none_or(|newest| holds(&newest));
-    let below_tag = |block: &&(u64, BlockRef)| question.tag.is_some_and(|tag| block.1.number <= tag.number);
+    let below_tag = |block: &&BlockRef| question.tag.is_some_and(|tag| block.number <= tag.number);
     let all_known = question
         .included
         .iter()
         .filter(below_tag)
-        .all(|(_, block)| rest_holds || holds(block) || is_gone(block));
+        .all(|block| rest_holds || holds(block) || is_gone(block));
     Ok(Answer {
         head,
         account_nonce,
         balance,
+        has_code,
         open: sightings
             .into_iter()
             .map(|(nonce, sighted)| (nonce, judge(sighted, &blocks)))
@@ -173,8 +178,8 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
         reorged: question
             .included
             .iter()
-            .filter(|(_, block)| is_gone(block))
-            .map(|(nonce, _)| *nonce)
+            .filter(|block| is_gone(block))
+            .copied()
             .collect(),
         tag_holds: tag_holds && all_known,
     })
@@ -323,7 +328,7 @@ mod tests {
     #[tokio::test]
     async fn a_nonce_with_more_versions_than_fit_at_once_is_seen_included() {
         let (anvil, hash, first, head) = chain().await;
-        let unknown = (1..=3 * MAX_RECEIPTS as u64).map(|number| B256::from(U256::from(number)));
+        let unknown = (1..=2 * MAX_ASKED as u64).map(|number| B256::from(U256::from(number)));
         let asked = Question {
             open: vec![(0, unknown.chain([hash]).collect()), (1, vec![B256::ZERO])],
             ..question(head)
@@ -353,7 +358,7 @@ mod tests {
             ..first
         };
         let asked = Question {
-            included: vec![(0, gone), (1, head)],
+            included: vec![gone, head],
             tag: Some(first),
             ..question(head)
         };
@@ -366,7 +371,7 @@ mod tests {
         assert!(!ask(&provider, asked.clone()).await.unwrap().tag_holds);
         proxy.heal();
         let fine = Question {
-            included: vec![(0, first), (1, head)],
+            included: vec![first, head],
             ..asked
         };
         assert!(ask(&provider, fine).await.unwrap().tag_holds);

@@ -6,9 +6,9 @@ use alloy_primitives::B256;
 use set_chain::Head;
 use tokio::time::Instant;
 
-use super::{Coordinator, Job, Submission};
+use super::{Coordinator, Job, Submission, lead::LEASE_LOST};
 use crate::{
-    AlarmKind, Call, TxEvent, Wei,
+    AlarmKind, Call, CallSize, TxEvent, Wei,
     block_budget::Bounds,
     classify::{Outcome, Rejection},
     fees::FeeTerms,
@@ -48,7 +48,7 @@ impl Coordinator {
     /// Gives the next call its nonce, or goes on with the one that has it.
     pub(super) fn advance_front(&mut self, head: &Head, now: Instant) {
         // What was signed before goes first.
-        if self.ledger.slots().values().any(|slot| slot.resend.is_some()) {
+        if self.ledger.open().values().any(|slot| slot.resend.is_some()) {
             return;
         }
         if self.front.is_none() {
@@ -83,8 +83,10 @@ impl Coordinator {
     /// to close it.
     fn take_next(&mut self, head: &Head) {
         // A nonce that is given out again must not be forgotten after its new bytes are kept.
+        self.return_what_is_too_large();
         let forgetting = self.running.values().any(|job| matches!(job, Job::Forget));
-        if forgetting || !self.ledger.can_assign() {
+        let one_at_a_time = self.has_code && !self.ledger.open().is_empty();
+        if forgetting || one_at_a_time || !self.ledger.can_assign() {
             return;
         }
         let (call, slot) = if let Some(next) = self.queue.front() {
@@ -92,13 +94,21 @@ impl Coordinator {
             let Some(share) = self.budget.admit(next.size, bounds) else {
                 return;
             };
-            let Some(Submission { id, call, place, .. }) = self.queue.pop_front() else {
+            let Some(next) = self.queue.pop_front() else {
                 return;
             };
-            (call, Slot::new(Some(id), Some(place), Some(share)))
+            let Submission { id, call, size, place } = next;
+            let slot = Slot {
+                _place: Some(place),
+                share: Some(share),
+                ..Slot::new(Some(id), size)
+            };
+            (call, slot)
         } else if self.ledger.has_gap() {
             tracing::info!(account = %self.account, "filling a gap between nonces");
-            (slot::filler(self.account), Slot::new(None, None, None))
+            let filler = slot::filler(self.account);
+            let slot = Slot::new(None, CallSize::of(&filler));
+            (filler, slot)
         } else {
             return;
         };
@@ -118,7 +128,7 @@ impl Coordinator {
         };
         slot.busy = false;
         if slot.progress == Progress::Provisional && !self.lead.is_leading() {
-            return self.return_front(nonce);
+            return self.return_front(nonce, LEASE_LOST);
         }
         let version = match result {
             Ok(version) => version,
@@ -140,14 +150,32 @@ impl Coordinator {
             Progress::Provisional => {
                 // The earlier ones were all refused; they can never be included.
                 slot.versions.clear();
+                slot.known.clear();
                 Keep::First
             }
             Progress::Committed => Keep::Replacement,
-            // It was included while its replacement was being signed.
-            Progress::Included { .. } => return,
         };
+        if version.is_filler(self.account) {
+            slot.size = CallSize::of(&version.call());
+        }
         slot.versions.push(version);
         self.send(nonce, hash, Some(keep));
+    }
+
+    /// Whether a call waits for its bytes to be kept.
+    pub(super) fn waits_for_journal(&self) -> bool {
+        self.front
+            .as_ref()
+            .is_some_and(|front| front.refused == Some(Rejection::NotJournaled))
+    }
+
+    /// A block made room in the pool: what waits for that need not wait longer.
+    pub(super) fn room_in_the_pool(&mut self) {
+        if let Some(front) = &mut self.front
+            && front.refused == Some(Rejection::PoolLimit)
+        {
+            front.retry_at = Some(Instant::now());
+        }
     }
 
     /// The first send of a provisional nonce ended.
@@ -174,7 +202,7 @@ impl Coordinator {
                     self.emit(TxEvent::Superseded { id, nonce });
                 }
             }
-            Rejection::NotLeading => self.return_front(nonce),
+            Rejection::NotLeading => self.return_front(nonce, LEASE_LOST),
             Rejection::Invalid => {
                 self.front = None;
                 let slot = self.ledger.release(nonce);

@@ -18,18 +18,22 @@ use crate::{
 pub(super) enum Job {
     Sign { nonce: u64 },
     Send { nonce: u64, hash: B256, first_time: bool },
+    Recall { nonce: u64, hash: B256 },
     Sweep,
     DataFees,
     Forget,
+    CheckJournal,
 }
 
 /// How a step ended.
 pub(super) enum Done {
     Signed(Result<Version, String>),
     Sent(Outcome),
+    Recalled(Result<Option<Version>, String>),
     Swept(Box<Result<Answer, TransportError>>),
     DataFees(Result<DataFees, ChainError>),
     Forgot(Result<(), String>),
+    JournalChecked(Result<(), String>),
 }
 
 impl Coordinator {
@@ -65,6 +69,8 @@ impl Coordinator {
                 };
                 self.on_sent(nonce, hash, first_time, outcome);
             }
+            (Job::Recall { nonce, hash }, Ok(Done::Recalled(result))) => self.on_recalled(nonce, hash, result),
+            (Job::Recall { nonce, hash }, _) => self.on_recalled(nonce, hash, Err("reading was interrupted".into())),
             (Job::Sweep, Ok(Done::Swept(answer))) => match *answer {
                 Ok(answer) => self.on_swept(answer),
                 Err(error) => self.on_sweep_failed(&transport_cause(&error)),
@@ -72,6 +78,7 @@ impl Coordinator {
             (Job::Sweep, _) => self.on_sweep_failed("asking the chain was interrupted"),
             (Job::DataFees, Ok(Done::DataFees(Ok(fees)))) => self.data_fees = fees,
             (Job::DataFees, Ok(Done::DataFees(Err(error)))) => tracing::debug!(%error, "data fees unknown"),
+            (Job::CheckJournal, Ok(Done::JournalChecked(result))) => self.on_journal_checked(result),
             (Job::Forget, Ok(Done::Forgot(Err(error)))) => tracing::warn!(%error, "journal keeps what is settled"),
             _ => {}
         }
@@ -113,7 +120,7 @@ impl Coordinator {
         self.spawn(job, async move {
             let outcome = async {
                 if let Some(keep) = keep
-                    && let Err(problem) = journal.keep(nonce, raw.clone(), keep).await
+                    && let Err(problem) = journal.keep(nonce, hash, raw.clone(), keep).await
                 {
                     return Outcome::Rejected(Rejection::NotJournaled, problem);
                 }
@@ -127,6 +134,18 @@ impl Coordinator {
                 .counter_of("set_tx_sends_total", "outcome", outcome.label())
                 .increment(1);
             Done::Sent(outcome)
+        });
+    }
+
+    /// Has a version's bytes read from the journal.
+    pub(super) fn recall(&mut self, nonce: u64, hash: B256) {
+        let Some(slot) = self.ledger.get_mut(nonce) else {
+            return;
+        };
+        slot.busy = true;
+        let journal = self.journal.clone();
+        self.spawn(Job::Recall { nonce, hash }, async move {
+            Done::Recalled(journal.read(nonce, hash).await)
         });
     }
 

@@ -6,10 +6,10 @@ use set_lease::{Leadership, LeaseState};
 use tokio::sync::watch;
 
 use super::Coordinator;
-use crate::TxEvent;
+use crate::{CallId, TxEvent};
 
 /// What a call was planned for that is over.
-const LEASE_LOST: &str = "this process does not hold the lease any more";
+pub(super) const LEASE_LOST: &str = "this process does not hold the lease any more";
 
 /// The coordinator's view of the lease.
 #[derive(Debug)]
@@ -98,28 +98,28 @@ impl Coordinator {
     /// Gives back what was not sent.
     fn give_back(&mut self) {
         let queued: Vec<_> = self.queue.drain(..).map(|submission| submission.id).collect();
-        let idle = |nonce| self.ledger.get(nonce).is_some_and(|slot| !slot.busy);
-        let unsent = self.ledger.provisional().filter(|nonce| idle(*nonce));
-        self.return_calls(queued);
-        if let Some(nonce) = unsent {
-            self.return_front(nonce);
+        self.return_calls(queued, LEASE_LOST);
+        let unsent = self.ledger.provisional();
+        if let Some(nonce) = unsent.filter(|nonce| self.ledger.get(*nonce).is_some_and(|slot| !slot.busy)) {
+            self.return_front(nonce, LEASE_LOST);
         }
         self.budget.leave();
     }
 
     /// Gives back the call whose nonce is provisional; nothing of it was sent.
-    pub(super) fn return_front(&mut self, nonce: u64) {
+    pub(super) fn return_front(&mut self, nonce: u64, reason: &'static str) {
         self.front = None;
         let slot = self.ledger.release(nonce);
         self.forget(vec![nonce]);
-        self.return_calls(slot.and_then(|slot| slot.id));
+        self.return_calls(slot.and_then(|slot| slot.id), reason);
     }
 
-    fn return_calls(&mut self, calls: impl IntoIterator<Item = crate::CallId>) {
+    /// Gives back calls that were not sent.
+    pub(super) fn return_calls(&mut self, calls: impl IntoIterator<Item = CallId>, reason: &'static str) {
         for id in calls {
             self.metrics.counter("set_tx_returned_total").increment(1);
-            tracing::info!(%id, reason = LEASE_LOST, "call given back");
-            self.emit(TxEvent::Returned { id, reason: LEASE_LOST });
+            tracing::info!(%id, reason, "call given back");
+            self.emit(TxEvent::Returned { id, reason });
         }
     }
 }

@@ -10,10 +10,13 @@
 //!            └────────── surely refused ────────┘     replace, send again ◄──┴ reorg
 //! ```
 
+mod checks;
 mod front;
+mod gaps;
 mod jobs;
 mod lead;
 mod outcome;
+mod passed_over;
 mod repair;
 mod sweeping;
 
@@ -23,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use set_chain::{ChainView, DataFees, L2Provider};
 use set_lease::Leadership;
 use tokio::{
@@ -33,13 +36,14 @@ use tokio::{
 };
 
 use crate::{
-    BlockBudget, Call, CallId, CallSize, InFlight, Journal, TxConfig, TxEvent, TxSigner, TxStatus, Wei,
+    AlarmKind, BlockBudget, Call, CallId, CallSize, InFlight, Journal, TxConfig, TxEvent, TxSigner, TxStatus, Wei,
     block_budget::{AccountBudget, BudgetChanges},
-    journal::SharedJournal,
-    ledger::Ledger,
+    journal::{Recovered, SharedJournal},
+    ledger::{Gaps, Ledger},
     metrics::AccountMetrics,
     room::Place,
-    slot::{Absence, Slot, Version},
+    size_limit::SizeLimit,
+    slot::{Absence, Slot},
     status::Alarms,
 };
 use front::Front;
@@ -97,8 +101,15 @@ pub(crate) struct Coordinator {
     sweeping: Sweeping,
     account_nonce: Option<u64>,
     balance: Option<U256>,
+    /// Whether the account carries code.
+    has_code: bool,
     data_fees: DataFees,
-    gaps: Vec<u64>,
+    size_limit: SizeLimit,
+    /// The newest block that was looked at for what it left out.
+    counted_block: Option<B256>,
+    /// Whether what is in a block can be read from the journal again.
+    on_disk: bool,
+    gaps: Gaps,
     gaps_seen: Absence,
     alarms: Alarms,
     metrics: AccountMetrics,
@@ -111,7 +122,8 @@ impl Coordinator {
     pub(crate) fn new(parts: Parts) -> (Self, watch::Receiver<Arc<TxStatus>>) {
         let account = parts.signer.address();
         let budget = parts.budget.account();
-        let recovered = recover(&parts.journal, account, &budget);
+        let mut journal = parts.journal;
+        let recovered = recover(&mut journal, account);
         if !recovered.is_empty() {
             tracing::info!(transactions = recovered.len(), %account, "taking over transactions of an earlier run");
         }
@@ -131,6 +143,11 @@ impl Coordinator {
             size_limit: None,
             alarms: Vec::new(),
         }));
+        let mut alarms = Alarms::new(metrics.clone());
+        if let Some(problem) = journal.problem() {
+            alarms.raise(AlarmKind::Journal, problem.to_string());
+        }
+        let on_disk = journal.is_on_disk();
         let coordinator = Self {
             config,
             configs: parts.configs,
@@ -140,7 +157,7 @@ impl Coordinator {
             chain_id: parts.chain_id,
             view,
             heads: parts.heads,
-            journal: SharedJournal::new(parts.journal),
+            journal: SharedJournal::new(journal),
             lead: Lead::new(parts.leadership),
             budget_changes: budget.changes(),
             budget,
@@ -154,10 +171,14 @@ impl Coordinator {
             sweeping: Sweeping::default(),
             account_nonce: None,
             balance: None,
+            has_code: false,
             data_fees: DataFees::default(),
-            gaps: Vec::new(),
+            size_limit: SizeLimit::default(),
+            counted_block: None,
+            on_disk,
+            gaps: Gaps::default(),
             gaps_seen: Absence::default(),
-            alarms: Alarms::new(metrics.clone()),
+            alarms,
             metrics,
             outbox: VecDeque::new(),
             status,
@@ -222,7 +243,7 @@ impl Coordinator {
         let front = self.front.as_ref().and_then(|front| front.retry_at);
         let repairs = self
             .ledger
-            .slots()
+            .open()
             .values()
             .filter_map(|slot| self.repair_deadline(slot));
         let deadlines = repairs.chain(front).chain(self.sweeping.retry_at);
@@ -234,15 +255,15 @@ impl Coordinator {
     }
 
     fn publish_status(&self) {
-        let open = self.ledger.slots().iter().filter(|(_, slot)| slot.is_open());
+        let open = self.ledger.open().iter();
         let in_flight: Vec<_> = open
             .map(|(nonce, slot)| {
                 let newest = slot.versions.last();
                 InFlight {
                     id: slot.id,
                     nonce: *nonce,
-                    hash: newest.map(|version| version.hash),
-                    versions: slot.versions.len(),
+                    hash: slot.hashes().last().copied(),
+                    versions: slot.hashes().len(),
                     tip: newest.map(|version| Wei(version.terms().tip)),
                     fee_cap: newest.map(|version| Wei(version.terms().cap)),
                     since: slot.since,
@@ -257,9 +278,9 @@ impl Coordinator {
             account_nonce: self.account_nonce,
             next_nonce: self.ledger.next(),
             queued: self.queue.len(),
-            awaiting_settlement: self.ledger.slots().len() - in_flight.len(),
+            awaiting_settlement: self.ledger.included().len(),
             in_flight,
-            size_limit: None,
+            size_limit: self.size_limit.get(),
             alarms: self.alarms.list(),
         };
         if **self.status.borrow() == status {
@@ -274,23 +295,15 @@ impl Coordinator {
     }
 }
 
-/// The slots of what an earlier run signed and the chain has not settled.
-fn recover(journal: &Journal, account: Address, budget: &AccountBudget) -> Vec<(u64, Slot)> {
-    let mut slots = Vec::new();
-    for (nonce, raws) in journal.live() {
-        let versions: Vec<_> = raws
-            .iter()
-            .filter_map(|raw| Version::decode(raw.clone()))
-            .filter(|version| version.tx.nonce == *nonce)
-            .collect();
-        let Some(newest) = versions.last() else {
-            tracing::warn!(nonce, "journal holds no transaction for a nonce that it names");
-            continue;
-        };
-        let nonce = *nonce;
-        let id = (!newest.is_filler(account)).then_some(CallId::Recovered { account, nonce });
-        let share = budget.take(CallSize::of(&newest.call()));
-        slots.push((nonce, Slot::recovered(id, versions, share)));
-    }
-    slots
+/// The slots of what an earlier run signed and the chain has not settled. Their bytes stay in the
+/// journal until they are to be sent again: most are in a block already.
+fn recover(journal: &mut Journal, account: Address) -> Vec<(u64, Slot)> {
+    let recovered = journal.take_recovered().into_iter();
+    let slots = recovered.map(|Recovered { nonce, versions }| {
+        let has_call = versions.iter().any(|version| !version.filler);
+        let id = has_call.then_some(CallId::Recovered { account, nonce });
+        let newest = versions.last().map(|version| version.hash);
+        (nonce, Slot::again(id, versions, newest))
+    });
+    slots.collect()
 }

@@ -1,14 +1,14 @@
 //! What the chain made of everything that was sent.
 
-use alloy_primitives::U256;
+use std::collections::HashSet;
+
 use set_chain::{BlockRef, SettlementTag};
 use tokio::time::Instant;
 
 use super::Coordinator;
 use crate::{
-    AlarmKind, TxEvent, Wei,
-    fees::FeeTerms,
-    slot::{Progress, Slot},
+    AlarmKind, CallSize, TxEvent,
+    slot::{Included, Slot},
     sweep::{Answer, Inclusion, Sighting},
 };
 
@@ -26,19 +26,23 @@ impl Coordinator {
         settled.min(self.config.watch_until)
     }
 
+    /// Whether there is something to tell of an included transaction, or it can be let go.
+    pub(super) fn settles(&self, included: &Included) -> bool {
+        self.settlement(included.block) > included.told || included.told >= self.config.watch_until
+    }
+
     /// Takes in what the chain says.
     pub(super) fn on_swept(&mut self, answer: Answer) {
         self.sweeping.answered();
         self.alarms.clear(AlarmKind::Unobserved);
         self.account_nonce = Some(answer.account_nonce);
         self.balance = Some(answer.balance);
+        self.has_code = answer.has_code;
         self.ledger.sync(answer.account_nonce);
         if let Some(term) = self.sweeping.asked.term {
             self.lead.read(term);
         }
-        for nonce in &answer.reorged {
-            self.on_reorged(*nonce);
-        }
+        self.on_reorged(&answer.reorged);
         let mut gone = Vec::new();
         for (nonce, sighting) in answer.open {
             match sighting {
@@ -47,7 +51,10 @@ impl Coordinator {
                     let Some(slot) = self.ledger.get_mut(nonce) else {
                         continue;
                     };
-                    if nonce >= answer.account_nonce {
+                    // The chain used the nonce for something else, or is so far from it that it can only
+                    // have been named by mistake.
+                    let lost = nonce < answer.account_nonce || nonce - answer.account_nonce > Self::REACH;
+                    if !lost {
                         slot.absence = Default::default();
                     } else if slot.absence.count(answer.head.hash) {
                         gone.push(nonce);
@@ -68,18 +75,21 @@ impl Coordinator {
         self.forget(gone);
         self.find_gaps(answer.head, answer.account_nonce);
         self.mark_first_in_line(answer.account_nonce);
+        self.count_passing(answer.account_nonce);
         self.check_balance(answer.balance);
+        self.check_code();
+        self.check_journal();
         self.check_stuck();
-        if !self.ledger.slots().values().any(Slot::is_open) {
+        if self.ledger.open().is_empty() {
             // Whatever hindered sending, there is nothing left that it hinders.
             self.clear_refusals();
-            self.alarms.clear(AlarmKind::FeeCeiling);
-            self.alarms.clear(AlarmKind::Signer);
+            for kind in [AlarmKind::FeeCeiling, AlarmKind::Signer, AlarmKind::PassedOver] {
+                self.alarms.clear(kind);
+            }
         }
     }
 
     fn on_included(&mut self, nonce: u64, inclusion: Inclusion) {
-        let account = self.account;
         let Some(slot) = self.ledger.get_mut(nonce) else {
             return;
         };
@@ -90,26 +100,37 @@ impl Coordinator {
             gas_used,
             logs,
         } = inclusion;
-        slot.progress = Progress::Included {
-            hash,
-            block,
-            told: SettlementTag::Included,
-        };
-        slot.place = None;
-        slot.share = None;
-        slot.resend = None;
-        slot.bump = false;
-        slot.absence = Default::default();
-        let waited = slot.created.elapsed();
-        let is_filler = slot.version(hash).is_some_and(|version| version.is_filler(account));
-        let Some(id) = slot.id else {
+        let (id, size, waited) = (slot.id, slot.size, slot.created.elapsed());
+        let known: Box<[_]> = slot.all_known(self.account).collect();
+        let is_filler = known.iter().any(|known| known.hash == hash && known.filler);
+        let version = slot.versions.iter().position(|version| version.hash == hash);
+        let version = version.map(|position| slot.versions.swap_remove(position));
+        self.ledger.include(
+            nonce,
+            Included {
+                // Where the empty transaction that replaced a call was included, the call never will be.
+                id: id.filter(|_| !is_filler),
+                hash,
+                block,
+                told: SettlementTag::Included,
+                known,
+                version: version.filter(|_| !self.on_disk),
+            },
+        );
+        self.room_in_the_pool();
+        let Some(id) = id else {
             return;
         };
         if is_filler {
-            // The empty transaction that replaced the call was included, so the call never will be.
-            slot.id = None;
+            self.metrics.counter("set_tx_superseded_total").increment(1);
             return self.emit(TxEvent::Superseded { id, nonce });
         }
+        self.alarms.clear(AlarmKind::PassedOver);
+        let caps = CallSize {
+            gas: self.config.max_gas,
+            estimated_bytes: self.config.max_estimated_bytes,
+        };
+        self.size_limit.included(size, block.number, caps);
         let result = if succeeded { "succeeded" } else { "reverted" };
         self.metrics
             .counter_of("set_tx_included_total", "result", result)
@@ -129,25 +150,42 @@ impl Coordinator {
         });
     }
 
-    fn on_reorged(&mut self, nonce: u64) {
-        let Some(slot) = self.ledger.get_mut(nonce) else {
+    fn on_reorged(&mut self, blocks: &[BlockRef]) {
+        if blocks.is_empty() {
             return;
-        };
-        let Progress::Included { hash, block, .. } = slot.progress else {
-            return;
-        };
-        self.metrics.counter("set_tx_reorged_total").increment(1);
-        tracing::warn!(nonce, %hash, block = block.number, "a reorg took the transaction's block away");
-        slot.progress = Progress::Committed;
-        slot.touched = Instant::now();
-        slot.first_in_line = None;
-        slot.absence = Default::default();
-        // The very bytes that were included go first: a hash that was told stays true.
-        slot.resend = Some(hash);
-        self.sweeping.wanted = true;
-        if let Some(id) = slot.id {
-            self.emit(TxEvent::Reorged { id, nonce, hash });
         }
+        let gone: HashSet<_> = blocks.iter().map(|block| block.hash).collect();
+        let included = self.ledger.included().iter();
+        let nonces: Vec<u64> = included
+            .filter(|(_, included)| gone.contains(&included.block.hash))
+            .map(|(nonce, _)| *nonce)
+            .collect();
+        for nonce in nonces {
+            let Some(included) = self.ledger.take_included(nonce) else {
+                continue;
+            };
+            let Included {
+                id,
+                hash,
+                block,
+                known,
+                version,
+                ..
+            } = included;
+            self.metrics.counter("set_tx_reorged_total").increment(1);
+            tracing::warn!(nonce, %hash, block = block.number, "a reorg took the transaction's block away");
+            // The very bytes that were included go first: a hash that was told stays true.
+            let mut slot = Slot::again(id, known.into_vec(), Some(hash));
+            slot.busy = self.runs_for(nonce);
+            self.ledger.reopen(nonce, slot);
+            if let Some(version) = version {
+                self.at_hand(nonce, version);
+            }
+            if let Some(id) = id {
+                self.emit(TxEvent::Reorged { id, nonce, hash });
+            }
+        }
+        self.sweeping.wanted = true;
     }
 
     fn on_superseded(&mut self, nonce: u64) {
@@ -161,71 +199,49 @@ impl Coordinator {
 
     /// Tells what is settled, and lets go what is settled enough.
     fn settle(&mut self) {
-        let mut events = Vec::new();
-        let mut done = Vec::new();
-        let included = self
-            .ledger
-            .slots()
-            .iter()
-            .filter_map(|(nonce, slot)| match slot.progress {
-                Progress::Included { hash, block, told } => Some((*nonce, slot.id, hash, block, told)),
-                _ => None,
-            });
+        let included = self.ledger.included().iter();
         let settled: Vec<_> = included
-            .map(|(nonce, id, hash, block, told)| (nonce, id, hash, block, told, self.settlement(block)))
-            .filter(|(.., told, now)| now > told)
+            .filter(|(_, included)| self.settles(included))
+            .map(|(nonce, included)| (*nonce, self.settlement(included.block)))
             .collect();
-        for (nonce, id, hash, block, told, now) in settled {
+        let mut done = Vec::new();
+        for (nonce, now) in settled {
+            let Some(included) = self.ledger.included_mut(nonce) else {
+                continue;
+            };
+            let told = included.told;
+            included.told = now.max(told);
+            let (id, hash, block) = (included.id, included.hash, included.block);
             for tag in [SettlementTag::Safe, SettlementTag::Finalized] {
                 if tag > told
                     && tag <= now
                     && let Some(id) = id
                 {
-                    events.push(TxEvent::Settled { id, hash, tag, block });
+                    self.outbox.push_back(TxEvent::Settled { id, hash, tag, block });
                 }
             }
-            if now >= self.config.watch_until {
-                self.ledger.remove(nonce);
+            if now.max(told) >= self.config.watch_until {
+                self.ledger.take_included(nonce);
                 done.push(nonce);
-            } else if let Some(slot) = self.ledger.get_mut(nonce) {
-                slot.progress = Progress::Included { hash, block, told: now };
             }
         }
-        self.outbox.extend(events);
         self.forget(done);
     }
 
     /// Lets go what is in a block, where that is settled enough.
     fn release_included(&mut self) -> Vec<u64> {
-        let slots = self.ledger.slots().iter();
-        let included: Vec<_> = slots
-            .filter(|(_, slot)| !slot.is_open())
-            .map(|(nonce, _)| *nonce)
-            .collect();
+        let included: Vec<_> = self.ledger.included().keys().copied().collect();
         for nonce in &included {
-            self.ledger.remove(*nonce);
+            self.ledger.take_included(*nonce);
         }
         included
     }
 
-    /// Frees nonces that two heads agree nobody has used.
-    fn find_gaps(&mut self, head: BlockRef, account_nonce: u64) {
-        let gaps: Vec<_> = self.ledger.gaps(account_nonce).collect();
-        if gaps != self.gaps {
-            self.gaps = gaps;
-            self.gaps_seen = Default::default();
-        }
-        if !self.gaps.is_empty() && self.gaps_seen.count(head.hash) {
-            tracing::info!(nonces = ?self.gaps, account = %self.account, "nonces that nobody used are given out again");
-            self.ledger.free(self.gaps.drain(..));
-        }
-    }
-
     /// Notes from when on only price or size can keep a transaction out of a block.
     fn mark_first_in_line(&mut self, account_nonce: u64) {
-        let nonces: Vec<u64> = self.ledger.slots().keys().copied().collect();
+        let nonces: Vec<u64> = self.ledger.open().keys().copied().collect();
         for nonce in nonces {
-            let Some(slot) = self.ledger.get_mut(nonce).filter(|slot| slot.is_open()) else {
+            let Some(slot) = self.ledger.get_mut(nonce) else {
                 continue;
             };
             if nonce == account_nonce {
@@ -236,43 +252,6 @@ impl Coordinator {
             if nonce < account_nonce {
                 slot.resend = None;
             }
-        }
-    }
-
-    /// Counts the fees beside gas too: neither has a cap in the transaction, and the pool asks for both.
-    fn check_balance(&mut self, balance: U256) {
-        self.metrics.gauge("set_tx_balance_wei").set(f64::from(balance));
-        let fresh = self.view.latest.and_then(|head| FeeTerms::fresh(&head, &self.config));
-        let gas_price = fresh.map_or(self.config.max_fee.0, |terms| terms.cap);
-        let largest = U256::from(gas_price)
-            .saturating_mul(U256::from(self.config.max_gas))
-            .saturating_add(self.data_fees.total());
-        let floor = U256::from(self.config.balance_alarm.0).max(largest);
-        if balance < floor {
-            let shown = |wei: U256| Wei(u128::try_from(wei).unwrap_or(u128::MAX));
-            self.alarms.raise(
-                AlarmKind::LowBalance,
-                format!(
-                    "{} holds {}, below {}; send ether to it",
-                    self.account,
-                    shown(balance),
-                    shown(floor)
-                ),
-            );
-        } else {
-            self.alarms.clear(AlarmKind::LowBalance);
-        }
-    }
-
-    fn check_stuck(&mut self) {
-        let mut open = self.ledger.slots().iter();
-        let stuck = open.find(|(_, slot)| slot.is_open() && slot.created.elapsed() >= self.config.stuck_after);
-        match stuck.map(|(nonce, slot)| (*nonce, slot.versions.len())) {
-            Some((nonce, versions)) => self.alarms.raise(
-                AlarmKind::Stuck,
-                format!("the transaction at nonce {nonce} is in no block yet, after {versions} versions of it"),
-            ),
-            None => self.alarms.clear(AlarmKind::Stuck),
         }
     }
 }

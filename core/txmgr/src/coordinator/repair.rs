@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Coordinator;
 use crate::{
-    AlarmKind, TxEvent, Wei,
+    AlarmKind, CallSize, TxEvent, Wei,
     classify::{Outcome, Rejection},
     fees::FeeTerms,
     slot::{self, Progress, Slot, Version},
@@ -18,6 +18,8 @@ const MAX_REPAIRS: usize = 8;
 /// What helps a transaction into a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Repair {
+    /// Read a version's bytes, to send them again.
+    Recall(B256),
     /// Send a version again: the pool may have dropped it.
     Resend(B256),
     /// Sign it anew at a higher price.
@@ -33,16 +35,17 @@ impl Coordinator {
 
     /// Starts what is due, lowest nonces first.
     pub(super) fn start_repairs(&mut self, head: &Head, now: Instant) {
-        let busy = self.ledger.slots().values().filter(|slot| slot.busy).count();
+        let busy = self.ledger.open().values().filter(|slot| slot.busy).count();
         let due: Vec<_> = self
             .ledger
-            .slots()
+            .open()
             .iter()
             .filter_map(|(nonce, slot)| self.due(*nonce, slot, head, now).map(|repair| (*nonce, repair)))
             .take(MAX_REPAIRS.saturating_sub(busy))
             .collect();
         for (nonce, repair) in due {
             match repair {
+                Repair::Recall(hash) => self.recall(nonce, hash),
                 Repair::Resend(hash) => self.resend(nonce, hash),
                 Repair::Replace => self.replace(nonce, head),
             }
@@ -55,23 +58,77 @@ impl Coordinator {
         if slot.progress != Progress::Committed || slot.busy || nonce < account_nonce {
             return None;
         }
+        let send_again = |hash| match slot.version(hash) {
+            Some(_) => Repair::Resend(hash),
+            None => Repair::Recall(hash),
+        };
         if let Some(hash) = slot.resend {
-            return Some(Repair::Resend(hash));
+            return Some(send_again(hash));
         }
-        let last = slot.versions.last()?;
-        if slot.bump {
+        let overdue = now >= slot.waiting_since() + self.config.resubmission_timeout;
+        let Some(last) = slot.versions.last() else {
+            let newest = slot.known.last().filter(|_| overdue);
+            return newest.map(|known| Repair::Recall(known.hash));
+        };
+        // Once a head, so that a market which runs away from us is followed, not flooded.
+        let outpaced = !last.terms().keeps_up_with(head)
+            && slot.priced_at != head.block.hash
+            && self.higher_bid(last.terms(), head).is_some();
+        if slot.bump || outpaced {
             return Some(Repair::Replace);
         }
-        if now < slot.waiting_since() + self.config.resubmission_timeout {
+        if !overdue {
             return None;
         }
-        // Behind a missing predecessor a higher price changes nothing, unless it is too low anyway.
-        let price_matters = nonce == account_nonce || !last.terms().pays_for(head);
+        // Behind a missing predecessor a higher price changes nothing, and neither does it where blocks
+        // leave the transaction out that it does pay for.
+        let passed_over = slot.passing.waits || slot.passing.probed || slot.passing.blocks > 0;
+        let price_matters = (nonce == account_nonce && !passed_over) || !last.terms().pays_for(head);
         Some(if price_matters || (slot.cancel && !last.is_filler(self.account)) {
             Repair::Replace
         } else {
             Repair::Resend(last.hash)
         })
+    }
+
+    /// What a replacement would offer; `None` above the ceiling.
+    fn higher_bid(&self, offered: FeeTerms, head: &Head) -> Option<FeeTerms> {
+        let fresh = FeeTerms::fresh(head, &self.config)?;
+        offered.replacement(fresh, &self.config)
+    }
+
+    /// A version's bytes were read from the journal, or not.
+    pub(super) fn on_recalled(&mut self, nonce: u64, hash: B256, result: Result<Option<Version>, String>) {
+        let Some(slot) = self.ledger.get_mut(nonce) else {
+            return;
+        };
+        slot.busy = false;
+        let problem = match result {
+            Ok(Some(version)) if version.hash == hash => {
+                self.alarms.clear(AlarmKind::Journal);
+                return self.at_hand(nonce, version);
+            }
+            Ok(_) => "it does not hold what was kept there".to_owned(),
+            Err(problem) => problem,
+        };
+        slot.touched = Instant::now();
+        slot.resend = None;
+        self.alarms.raise(
+            AlarmKind::Journal,
+            format!("the transaction at nonce {nonce} cannot be read from the journal, to be sent again: {problem}"),
+        );
+    }
+
+    /// The bytes of a version are there.
+    pub(super) fn at_hand(&mut self, nonce: u64, version: Version) {
+        let size = CallSize::of(&version.call());
+        let share = self.budget.take(size);
+        if let Some(slot) = self.ledger.get_mut(nonce) {
+            slot.resend = Some(version.hash);
+            slot.size = size;
+            slot.share = Some(share);
+            slot.versions.push(version);
+        }
     }
 
     fn resend(&mut self, nonce: u64, hash: B256) {
@@ -88,12 +145,13 @@ impl Coordinator {
             return;
         };
         slot.bump = false;
+        slot.priced_at = head.block.hash;
         let Some(last) = slot.versions.last() else {
             return;
         };
         let (hash, old) = (last.hash, last.terms());
-        let terms = FeeTerms::fresh(head, &self.config).and_then(|fresh| old.replacement(fresh, &self.config));
-        match (terms, slot.replacement_call(self.account)) {
+        let call = slot.replacement_call(self.account);
+        match (self.higher_bid(old, head), call) {
             (Some(terms), Some(call)) => {
                 tracing::info!(nonce, %hash, tip = %Wei(terms.tip), fee_cap = %Wei(terms.cap), "replacing a transaction");
                 self.metrics.counter("set_tx_replaced_total").increment(1);
@@ -120,20 +178,24 @@ impl Coordinator {
 
     /// A send ended.
     pub(super) fn on_sent(&mut self, nonce: u64, hash: B256, first_time: bool, outcome: Outcome) {
-        let Some(slot) = self.ledger.get_mut(nonce) else {
+        // What the slot does not know belongs to whoever had the nonce before.
+        let Some(slot) = self.ledger.get_mut(nonce).filter(|slot| slot.knows(hash)) else {
             return;
         };
         slot.busy = false;
-        match slot.progress {
-            Progress::Provisional => return self.on_front_sent(nonce, hash, outcome),
-            Progress::Included { .. } => return,
-            Progress::Committed => {}
+        let kept = first_time && !matches!(outcome, Outcome::Rejected(Rejection::NotJournaled, _));
+        if kept {
+            self.alarms.clear(AlarmKind::Journal);
+        }
+        if slot.progress == Progress::Provisional {
+            return self.on_front_sent(nonce, hash, outcome);
         }
         slot.touched = Instant::now();
         let (rejection, cause) = match outcome {
             Outcome::Accepted | Outcome::Ambiguous(_) => {
                 let accepted = outcome == Outcome::Accepted;
                 slot.accepted |= accepted;
+                slot.passing.vouched = accepted && slot.passing.probed;
                 if let Some(id) = slot.id.filter(|_| first_time) {
                     self.emit(TxEvent::Sent { id, nonce, hash });
                 }
@@ -153,11 +215,15 @@ impl Coordinator {
             Rejection::ReplacementUnderpriced => slot.bump = first_time,
             // At the ceiling there is nothing more to offer: the same bytes wait for their next turn.
             Rejection::Underpriced => {
-                let fresh = self.view.latest.and_then(|head| FeeTerms::fresh(&head, &self.config));
-                let offered = slot.versions.last().map(Version::terms);
-                let higher = fresh.and_then(|fresh| offered?.replacement(fresh, &self.config));
-                slot.bump = higher.is_some();
-                if let (None, Some(offered)) = (higher, offered) {
+                let Some(offered) = slot.versions.last().map(Version::terms) else {
+                    return;
+                };
+                let head = self.view.latest;
+                let higher = head.and_then(|head| self.higher_bid(offered, &head)).is_some();
+                if let Some(slot) = self.ledger.get_mut(nonce) {
+                    slot.bump = higher;
+                }
+                if !higher {
                     self.alarm_ceiling(nonce, offered);
                 }
             }
@@ -172,7 +238,9 @@ impl Coordinator {
                 slot.versions.retain(|version| version.hash != hash);
                 self.alarm_refusal(rejection, &cause);
             }
-            Rejection::InsufficientFunds | Rejection::PoolLimit | Rejection::NodeFeeCap | Rejection::Refused => {
+            // Its turn comes when a block has taken what is in front of it.
+            Rejection::PoolLimit => {}
+            Rejection::InsufficientFunds | Rejection::NodeFeeCap | Rejection::Refused => {
                 self.alarm_refusal(rejection, &cause);
             }
         }
@@ -197,7 +265,7 @@ impl Coordinator {
 
     /// The node takes transactions again.
     pub(super) fn clear_refusals(&mut self) {
-        for kind in [AlarmKind::InsufficientFunds, AlarmKind::Refused, AlarmKind::Journal] {
+        for kind in [AlarmKind::InsufficientFunds, AlarmKind::Refused] {
             self.alarms.clear(kind);
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Sweeping {
 /// The state of things when a question was asked.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Asked {
+    /// The head.
+    pub(super) head: Option<Head>,
     /// The tags.
     pub(super) safe: Option<BlockRef>,
     pub(super) finalized: Option<BlockRef>,
@@ -79,6 +81,7 @@ impl Coordinator {
         self.sweeping.running = true;
         self.sweeping.retry_at = None;
         self.sweeping.asked = Asked {
+            head: Some(*head),
             safe: self.view.safe,
             finalized: self.view.finalized,
             term: self.lead.reading(),
@@ -113,22 +116,12 @@ impl Coordinator {
 
     /// What to ask at a head.
     fn question(&self, head: BlockRef) -> Question {
-        let mut open = Vec::new();
-        let mut included = Vec::new();
-        let mut settles = false;
-        for (nonce, slot) in self.ledger.slots() {
-            match slot.progress {
-                Progress::Provisional => {}
-                Progress::Committed => {
-                    let hashes = slot.versions.iter().map(|version| version.hash);
-                    open.push((*nonce, hashes.collect()));
-                }
-                Progress::Included { block, told, .. } => {
-                    included.push((*nonce, block));
-                    settles |= self.settlement(block) > told;
-                }
-            }
-        }
+        let committed = self.ledger.open().iter();
+        let open = committed.filter(|(_, slot)| slot.progress == Progress::Committed);
+        let open = open.map(|(nonce, slot)| (*nonce, slot.hashes())).collect();
+        let mut included: Vec<_> = self.ledger.included().values().map(|included| included.block).collect();
+        included.dedup();
+        let settles = self.ledger.included().values().any(|included| self.settles(included));
         let tags = [self.sweeping.asked.safe, self.sweeping.asked.finalized];
         let tag = tags.into_iter().flatten().max_by_key(|tag| tag.number);
         Question {

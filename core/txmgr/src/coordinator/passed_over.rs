@@ -1,0 +1,125 @@
+//! Transactions that pay enough and that block after block leaves out.
+//!
+//! Such a one is too large for whoever makes the blocks, a throttling op-batcher above all. A higher bid
+//! changes nothing; smaller calls do. So it is replaced at its nonce by the empty transaction, its call
+//! is given back, and the next ones are planned smaller.
+
+use set_chain::Head;
+
+use super::Coordinator;
+use crate::{
+    AlarmKind,
+    slot::{Passing, Progress, Slot},
+};
+
+/// Blocks in a row that say something: after so many the bytes are sent again, in case the node lost
+/// them; after as many more, size is what is left as a reason.
+const BLOCKS: u32 = 3;
+
+impl Coordinator {
+    /// Looks whether the newest block could have held the transaction that is first in line.
+    pub(super) fn count_passing(&mut self, account_nonce: u64) {
+        let Some(block) = self.sweeping.asked.head else {
+            return;
+        };
+        if self.counted_block == Some(block.block.hash) {
+            return;
+        }
+        self.counted_block = Some(block.block.hash);
+        let Some(slot) = self.ledger.get_mut(account_nonce) else {
+            return;
+        };
+        if slot.busy || slot.progress != Progress::Committed || slot.passing.waits {
+            return;
+        }
+        if !could_hold(&block, slot) {
+            slot.passing = Passing::default();
+            return;
+        }
+        slot.passing.blocks += 1;
+        if slot.passing.blocks < BLOCKS {
+            return;
+        }
+        slot.passing.blocks = 0;
+        if slot.passing.probed && slot.passing.vouched {
+            self.on_passed_over(account_nonce, block.block.number);
+        } else {
+            slot.passing.probed = true;
+            slot.resend = slot.versions.last().map(|version| version.hash);
+        }
+    }
+
+    fn on_passed_over(&mut self, nonce: u64, block: u64) {
+        let account = self.account;
+        let Some(slot) = self.ledger.get_mut(nonce) else {
+            return;
+        };
+        let size = slot.size;
+        let is_filler = slot.versions.last().is_some_and(|version| version.is_filler(account));
+        self.metrics.counter("set_tx_passed_over_total").increment(1);
+        if is_filler || !self.size_limit.passed_over(size, block) {
+            slot.passing.waits = true;
+            self.alarms.raise(
+                AlarmKind::PassedOver,
+                format!(
+                    "blocks pass over the transaction of {account} at nonce {nonce} although it pays enough, and nothing smaller can be sent; it waits, ask whoever runs the sequencer and the batcher why"
+                ),
+            );
+            return;
+        }
+        tracing::warn!(
+            nonce,
+            gas = size.gas,
+            estimated_bytes = size.estimated_bytes,
+            "blocks pass over a transaction that pays enough; its call is to be planned anew, in smaller ones"
+        );
+        for slot in self.ledger.open_mut() {
+            if slot.progress == Progress::Committed && slot.size.is_as_large_as(size) {
+                slot.cancel = true;
+                slot.bump = true;
+                slot.passing = Passing::default();
+            }
+        }
+        self.return_what_is_too_large();
+    }
+
+    /// Gives back what was planned before the limit was learnt.
+    pub(super) fn return_what_is_too_large(&mut self) {
+        let Some(limit) = self.size_limit.get() else {
+            return;
+        };
+        const REASON: &str = "blocks pass over calls of its size";
+        // Whoever planned it counts a little differently.
+        let limit = limit.map(|side| side + side / 8);
+        let mut too_large = Vec::new();
+        self.queue.retain(|submission| {
+            let fits = submission.size.fits(limit);
+            if !fits {
+                too_large.push(submission.id);
+            }
+            fits
+        });
+        self.return_calls(too_large, REASON);
+        let front = self.ledger.provisional().filter(|nonce| {
+            let slot = self.ledger.get(*nonce);
+            slot.is_some_and(|slot| !slot.busy && slot.id.is_some() && !slot.size.fits(limit))
+        });
+        if let Some(nonce) = front {
+            self.return_front(nonce, REASON);
+        }
+    }
+}
+
+/// Whether a block had room for a transaction that paid for it, or none can have.
+fn could_hold(block: &Head, slot: &Slot) -> bool {
+    let paid = slot
+        .versions
+        .last()
+        .is_some_and(|version| version.terms().paid_for(block));
+    let fits = |used: u64, takes: u64| takes > block.gas_limit || used.saturating_add(takes) <= block.gas_limit;
+    let footprint = block
+        .da_footprint_scalar
+        .unwrap_or(0)
+        .saturating_mul(slot.size.estimated_bytes);
+    paid && fits(block.gas_used, slot.size.gas) && fits(block.da_footprint.unwrap_or(0), footprint)
+}
