@@ -59,6 +59,7 @@ impl FileLease {
             holder,
             boot: boot.trim().to_owned(),
             ttl,
+            own: None,
             seen: None,
         };
         Ok(Self {
@@ -118,6 +119,8 @@ struct Files {
     holder: String,
     boot: String,
     ttl: Duration,
+    /// The term that this process holds, and the deadline that counts.
+    own: Option<(u64, Moment)>,
     /// The newest term, and since when it is as it is.
     seen: Option<(Term, Moment)>,
 }
@@ -131,6 +134,7 @@ impl Files {
             boot: &self.boot,
             now: asked,
             ttl: self.ttl,
+            own: self.own,
             unchanged: self.seen.as_ref().map_or(Duration::ZERO, |(seen, since)| {
                 if newest.as_ref() == Some(seen) {
                     asked.since(*since)
@@ -150,39 +154,43 @@ impl Files {
             remaining,
         };
         let ends = asked.after(self.ttl);
-        match decided {
-            Step::Wait { remaining } => Ok(other(remaining)),
+        let mine = match decided {
+            Step::Wait { remaining } => return Ok(other(remaining)),
             Step::Renew { until } => {
                 let draft = self.draft(ends)?;
+                // From here on others may see a deadline that does not count.
+                self.own = None;
                 self.at(number, |path| fs::rename(draft, path))?;
                 let followed = self.at(number + 1, |path| path.try_exists())?;
-                Ok(if renewed(until, Moment::now()) && !followed {
-                    Answer::Mine { term: number, ends }
-                } else {
-                    other(Duration::ZERO)
-                })
+                (renewed(until, Moment::now()) && !followed).then_some(number)
             }
             Step::Begin { number } => {
-                let draft = self.draft(ends)?;
-                // Fails where the file is there, and gives it its content at once.
-                let begun = self.at(number, |path| match fs::hard_link(&draft, path) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-                    linked => linked.map(|()| true),
-                });
-                let removed = fs::remove_file(&draft);
-                if !begun? {
-                    return Ok(other(Duration::ZERO));
-                }
-                removed.map_err(|error| LeaseError::file(&draft, &error))?;
-                self.forget(number);
-                let followed = self.at(number + 1, |path| path.try_exists())?;
-                Ok(if followed {
-                    other(Duration::ZERO)
-                } else {
-                    Answer::Mine { term: number, ends }
-                })
+                self.own = None;
+                self.begin(number, ends)?.then_some(number)
             }
+        };
+        let Some(term) = mine else {
+            return Ok(other(Duration::ZERO));
+        };
+        self.own = Some((term, ends));
+        Ok(Answer::Mine { term, ends })
+    }
+
+    /// Begins a term; false where another has.
+    fn begin(&self, number: u64, ends: Moment) -> Result<bool, LeaseError> {
+        let draft = self.draft(ends)?;
+        // Fails where the file is there, and gives it its content at once.
+        let begun = self.at(number, |path| match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            linked => linked.map(|()| true),
+        });
+        let removed = fs::remove_file(&draft);
+        if !begun? {
+            return Ok(false);
         }
+        removed.map_err(|error| LeaseError::file(&draft, &error))?;
+        self.forget(number);
+        self.at(number + 1, |path| path.try_exists()).map(|followed| !followed)
     }
 
     fn release(&self) -> Result<(), LeaseError> {

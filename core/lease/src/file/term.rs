@@ -4,9 +4,9 @@
 //! file with the next number, which exactly one process manages to do. So no process ever waits for
 //! another: one that is stopped in the middle holds no lock.
 //!
-//! Two rules make that safe. A term whose deadline has passed is never renewed, not even by its own
-//! holder: its successor may be on the way. And a renewal counts only if the old deadline had not
-//! passed *after* it was written: until then nobody can have found the term at its end.
+//! Two rules make that safe. A renewal counts only if the deadline before it had not passed *after* the
+//! new one was written: until then nobody can have found the term at its end. And a term with a renewal
+//! that did not count is over, whatever its file says: its successor may be on the way.
 
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub(super) struct Asking<'a> {
     pub(super) boot: &'a str,
     pub(super) now: Moment,
     pub(super) ttl: Duration,
+    /// The term that it holds, and the deadline that counts.
+    pub(super) own: Option<(u64, Moment)>,
     /// For how long the newest term has been found just as it is now.
     pub(super) unchanged: Duration,
 }
@@ -68,12 +70,14 @@ pub(super) fn step(newest: Option<&Term>, asking: Asking<'_>) -> Step {
     };
     match &term.record {
         Some(record) if record.deadline == 0 => next,
+        Some(record) if record.holder == asking.holder => match asking.own {
+            Some((number, until)) if number == term.number && asking.now < until => Step::Renew { until },
+            _ => next,
+        },
         Some(record) if record.boot == asking.boot => {
             let deadline = Moment(record.deadline);
             if asking.now >= deadline {
                 next
-            } else if record.holder == asking.holder {
-                Step::Renew { until: deadline }
             } else {
                 Step::Wait {
                     remaining: deadline.since(asking.now),
@@ -113,13 +117,14 @@ mod tests {
         }
     }
 
-    fn decide(record: Option<Record>, unchanged: u64) -> Step {
+    fn decide(record: Option<Record>, own: u64, unchanged: u64) -> Step {
         let term = Term { number: 4, record };
         let asking = Asking {
             holder: "a",
             boot: "today",
             now: Moment(100),
             ttl: TTL,
+            own: Some((4, Moment(own))),
             unchanged: Duration::from_nanos(unchanged),
         };
         step(Some(&term), asking)
@@ -131,18 +136,21 @@ mod tests {
             remaining: Duration::from_nanos(nanoseconds),
         };
         let next = Step::Begin { number: 5 };
-        assert_eq!(decide(Some(record("b", "today", 101)), 99), wait(1));
-        assert_eq!(decide(Some(record("b", "today", 100)), 0), next);
-        assert_eq!(decide(Some(record("b", "today", 0)), 0), next, "given up");
+        assert_eq!(decide(Some(record("b", "today", 101)), 0, 99), wait(1));
+        assert_eq!(decide(Some(record("b", "today", 100)), 0, 0), next);
+        assert_eq!(decide(Some(record("b", "today", 0)), 0, 0), next, "given up");
+        let renew = Step::Renew { until: Moment(101) };
+        assert_eq!(decide(Some(record("a", "today", 101)), 101, 0), renew);
+        assert_eq!(decide(Some(record("a", "today", 130)), 101, 0), renew);
         assert_eq!(
-            decide(Some(record("a", "today", 101)), 0),
-            Step::Renew { until: Moment(101) }
+            decide(Some(record("a", "today", 130)), 100, 0),
+            next,
+            "the renewal does not count"
         );
-        assert_eq!(decide(Some(record("a", "today", 100)), 0), next, "its own, at its end");
         // From before a restart, and damaged.
-        for found in [Some(record("a", "yesterday", 500)), None] {
-            assert_eq!(decide(found.clone(), 29), wait(1));
-            assert_eq!(decide(found, 30), next);
+        for found in [Some(record("b", "yesterday", 500)), None] {
+            assert_eq!(decide(found.clone(), 0, 29), wait(1));
+            assert_eq!(decide(found, 0, 30), next);
         }
     }
 
@@ -152,6 +160,7 @@ mod tests {
     struct Process {
         holder: &'static str,
         at: At,
+        term: u64,
         ends: u64,
     }
 
@@ -182,6 +191,7 @@ mod tests {
                         boot: "today",
                         now: Moment(now),
                         ttl: TTL,
+                        own: Some((self.term, Moment(self.ends))),
                         unchanged: Duration::ZERO,
                     };
                     let number = newest.as_ref().map_or(0, |term| term.number);
@@ -207,7 +217,7 @@ mod tests {
                         Step2::Begin { number } => {
                             // As `link`: it fails where the file is there.
                             disk.entry(number).or_insert_with(|| {
-                                self.ends = ends;
+                                (self.term, self.ends) = (number, ends);
                                 record(self.holder, "today", ends)
                             });
                             At::Start
@@ -215,9 +225,11 @@ mod tests {
                     }
                 }
                 At::Written { until, asked } => {
-                    if renewed(Moment(until), Moment(now)) {
-                        self.ends = asked + 30;
-                    }
+                    self.ends = if renewed(Moment(until), Moment(now)) {
+                        asked + 30
+                    } else {
+                        0
+                    };
                     At::Start
                 }
             };
@@ -229,7 +241,7 @@ mod tests {
         fn no_two_hold_the_lease_at_a_time(schedule in prop::collection::vec((0_usize..3, 0_u64..12), 1..400)) {
             let mut disk = BTreeMap::new();
             let mut now = 1;
-            let mut processes = ["a", "b", "c"].map(|holder| Process { holder, at: At::Start, ends: 0 });
+            let mut processes = ["a", "b", "c"].map(|holder| Process { holder, at: At::Start, term: 0, ends: 0 });
             for (who, pause) in schedule {
                 now += pause;
                 processes[who].access(&mut disk, now);

@@ -1,0 +1,119 @@
+//! Two sidecars that want the same lease, and an eye on both.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use set_lease::{Leadership, LeaseConfig, LeaseKind, LeaseState, LeaseTask};
+use tokio::time::timeout;
+
+/// Long enough for a busy machine to renew in time, short enough to wait for.
+pub(crate) const TTL: Duration = Duration::from_secs(3);
+/// No wait of these tests takes so long, unless something is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// What the lease is for.
+pub(crate) const NAME: &str = "84532001:0x01";
+
+/// One of them.
+pub(crate) struct Side {
+    pub(crate) leadership: Leadership,
+    pub(crate) task: LeaseTask,
+}
+
+impl Side {
+    pub(crate) async fn start(kind: LeaseKind, config: LeaseConfig, holder: &str) -> Self {
+        let started = set_lease::start(kind, config, NAME.to_owned(), holder.to_owned()).await;
+        let (leadership, task) = started.unwrap();
+        Self { leadership, task }
+    }
+
+    /// Waits for a state; panics with the last one.
+    pub(crate) async fn until(&self, what: &str, fits: impl Fn(&LeaseState) -> bool) -> Arc<LeaseState> {
+        let mut changes = self.leadership.changes();
+        let waited = timeout(PATIENCE, changes.wait_for(|state| fits(state))).await;
+        match waited {
+            Ok(state) => state.unwrap().clone(),
+            Err(_) => panic!("not {what}: {:?}", self.leadership.state()),
+        }
+    }
+
+    pub(crate) async fn won(&self) -> Arc<LeaseState> {
+        let state = self.until("won", |state| state.held).await;
+        assert_eq!(state.error, None);
+        state
+    }
+
+    pub(crate) async fn lost(&self) -> Arc<LeaseState> {
+        let state = self.until("lost", |state| !state.held).await;
+        assert!(!self.leadership.holds());
+        state
+    }
+}
+
+/// Looks at two sides all the time, from a thread that no runtime delays.
+pub(crate) struct Eye {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<usize>,
+}
+
+impl Eye {
+    pub(crate) fn on(one: &Side, other: &Side) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (one, other, stopped) = (one.leadership.clone(), other.leadership.clone(), stop.clone());
+        let thread = thread::spawn(move || {
+            let mut both = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                // Asked twice, so that a change between two questions is not taken for an overlap.
+                both += usize::from(one.holds() && other.holds() && one.holds());
+                thread::sleep(Duration::from_micros(200));
+            }
+            both
+        });
+        Self { stop, thread }
+    }
+
+    pub(crate) fn saw_no_overlap(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        assert_eq!(self.thread.join().unwrap(), 0, "both held the lease at a time");
+    }
+}
+
+/// One holds it, renews it, and gives it up; the other waits, and takes it then.
+pub(crate) async fn one_holds_it_until_it_gives_it_up(kind: LeaseKind, config: &LeaseConfig) {
+    let a = Side::start(kind, config.clone(), "a").await;
+    assert_eq!(a.won().await.term, 1);
+    let b = Side::start(kind, config.clone(), "b").await;
+    let eye = Eye::on(&a, &b);
+    let seen = b.until("standing by", |state| state.holder.is_some()).await;
+    assert_eq!((seen.holder.as_deref(), seen.held), (Some("a"), false));
+    assert!(seen.until.is_some());
+    // Longer than the lease lasts without a renewal.
+    let mut changes = b.leadership.changes();
+    let taken = timeout(TTL * 2, changes.wait_for(|state| state.held)).await.is_ok();
+    assert!(!taken && a.leadership.holds(), "{:?}", a.leadership.state());
+    a.task.release().await;
+    assert!(!a.leadership.holds() && !a.leadership.state().held);
+    let won = b.won().await;
+    assert_eq!((won.holder.as_deref(), won.term), (Some("b"), 2));
+    assert!(b.leadership.holds() && !a.leadership.holds());
+    eye.saw_no_overlap();
+}
+
+/// One dies without a word; the other takes over once the lease has run out.
+pub(crate) async fn another_takes_over_from_the_dead(kind: LeaseKind, config: &LeaseConfig) {
+    let a = Side::start(kind, config.clone(), "a").await;
+    a.won().await;
+    let b = Side::start(kind, config.clone(), "b").await;
+    let eye = Eye::on(&a, &b);
+    b.until("standing by", |state| state.holder.is_some()).await;
+    let Side { leadership, task } = a;
+    drop(task);
+    assert_eq!(b.won().await.term, 2);
+    assert!(!leadership.holds() && !leadership.state().held);
+    eye.saw_no_overlap();
+}

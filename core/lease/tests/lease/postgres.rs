@@ -1,0 +1,194 @@
+//! The lease in a real PostgreSQL server.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use set_lease::{LeaseKind, POSTGRES_TABLE};
+use set_testkit::{Postgres, TcpProxy};
+
+use crate::{
+    cluster::Cluster,
+    holder,
+    pair::{self, Eye, NAME, Side},
+};
+
+const KIND: LeaseKind = LeaseKind::Postgres;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_holds_it_until_it_gives_it_up() {
+    let cluster = Cluster::start().await;
+    pair::one_holds_it_until_it_gives_it_up(KIND, &cluster.config()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_takes_over_from_the_dead() {
+    let cluster = Cluster::start().await;
+    pair::another_takes_over_from_the_dead(KIND, &cluster.config()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_holder_knows_at_once() {
+    let cluster = Cluster::start().await;
+    let place = cluster.file("url", &cluster.server.url());
+    holder::a_frozen_holder_knows_at_once(KIND, &place).await;
+}
+
+/// A broken way to the database: the holder stops by its own deadline, before the other begins.
+async fn a_broken_way(breaking: impl Fn(&TcpProxy)) {
+    let cluster = Cluster::start().await;
+    let way = TcpProxy::start(cluster.server.address()).await.unwrap();
+    let a = Side::start(KIND, cluster.config_at(way.address()), "a").await;
+    a.won().await;
+    let b = Side::start(KIND, cluster.config(), "b").await;
+    let eye = Eye::on(&a, &b);
+    b.until("standing by", |state| state.holder.is_some()).await;
+    breaking(&way);
+    let state = a.lost().await;
+    assert!(state.error.is_some(), "{state:?}");
+    assert_eq!(b.won().await.term, 2);
+    way.mend();
+    let state = a.until("standing by", |state| state.error.is_none()).await;
+    assert_eq!(state.holder.as_deref(), Some("b"));
+    assert!(b.leadership.holds() && !a.leadership.holds());
+    eye.saw_no_overlap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_whose_connection_is_cut_stops_before_the_other_begins() {
+    a_broken_way(TcpProxy::cut).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_whose_connection_stalls_stops_before_the_other_begins() {
+    a_broken_way(TcpProxy::stall).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_database_is_survived() {
+    let mut cluster = Cluster::start().await;
+    let a = Side::start(KIND, cluster.config(), "a").await;
+    a.won().await;
+    let b = Side::start(KIND, cluster.config(), "b").await;
+    let eye = Eye::on(&a, &b);
+    b.until("standing by", |state| state.holder.is_some()).await;
+    cluster.server.stop().await.unwrap();
+    // Nobody sends without a database.
+    a.lost().await;
+    b.until("unable to ask", |state| state.error.is_some()).await;
+    assert!(!b.leadership.holds());
+    cluster.server.resume().await.unwrap();
+    let mut changes = (a.leadership.changes(), b.leadership.changes());
+    tokio::select! {
+        won = changes.0.wait_for(|state| state.held) => drop(won.unwrap()),
+        won = changes.1.wait_for(|state| state.held) => drop(won.unwrap()),
+        () = tokio::time::sleep(pair::PATIENCE) => panic!("{:?}, {:?}", a.leadership.state(), b.leadership.state()),
+    }
+    eye.saw_no_overlap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_row_decides_on_the_databases_clock() {
+    let cluster = Cluster::start().await;
+    cluster.server.run(POSTGRES_TABLE).await.unwrap();
+    for (holder, seconds, waits, term) in [
+        ("b", -1, false, 6),
+        ("a", -1, false, 6),
+        ("a", 60, false, 5),
+        ("b", 5, true, 6),
+    ] {
+        let row = format!(
+            "DELETE FROM set_sidecar_lease; INSERT INTO set_sidecar_lease
+             VALUES ('{NAME}', '{holder}', 5, clock_timestamp() + interval '{seconds} seconds')"
+        );
+        cluster.server.run(&row).await.unwrap();
+        let side = Side::start(KIND, cluster.config(), "a").await;
+        let first = side.until("answered", |state| state.holder.is_some()).await;
+        assert_eq!(first.held, !waits, "{holder} {seconds}");
+        assert_eq!(side.won().await.term, term, "{holder} {seconds}");
+        side.task.release().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_row_costs_the_lease_and_piles_up_nothing() {
+    let cluster = Cluster::start().await;
+    let side = Side::start(KIND, cluster.config(), "a").await;
+    side.won().await;
+    let lock = cluster
+        .server
+        .run("BEGIN; SELECT FROM set_sidecar_lease FOR UPDATE; SELECT pg_sleep(8)");
+    let watch = async {
+        side.lost().await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE application_name = 'set-sidecar' AND wait_event_type = 'Lock'";
+        let waiting: usize = cluster.server.run(waiting).await.unwrap()[0].parse().unwrap();
+        assert!(waiting <= 2, "{waiting}");
+    };
+    let (locked, ()) = tokio::join!(lock, watch);
+    locked.unwrap();
+    side.won().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_needs_only_the_table_and_no_error_holds_its_password() {
+    let cluster = Cluster::start().await;
+    let roles = "CREATE ROLE sender LOGIN PASSWORD 'hunter2'; REVOKE CREATE ON SCHEMA public FROM PUBLIC";
+    cluster.server.run(roles).await.unwrap();
+    let address = cluster.server.address();
+    let url = |password: &str| format!("postgresql://sender:{password}@{address}/postgres");
+    let wrong = Side::start(KIND, cluster.config_with("wrong", &url("hunter3")), "a").await;
+    let state = wrong.until("refused", |state| state.error.is_some()).await;
+    let error = state.error.as_deref().unwrap();
+    assert!(
+        error.contains("password authentication failed") && !error.contains("hunter"),
+        "{error}"
+    );
+    let side = Side::start(KIND, cluster.config_with("right", &url("hunter2")), "a").await;
+    let denied = |error: &String| error.contains("grant SELECT, INSERT and UPDATE");
+    side.until("denied", |state| state.error.as_ref().is_some_and(denied))
+        .await;
+    let grant = format!("{POSTGRES_TABLE}; GRANT SELECT, INSERT, UPDATE ON set_sidecar_lease TO sender");
+    cluster.server.run(&grant).await.unwrap();
+    side.won().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_checks_the_servers_certificate_and_name() {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(vec![]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = server.signed_by(&key, &issuer).unwrap();
+    let server = Postgres::start_with_tls(&certificate.pem(), &key.serialize_pem())
+        .await
+        .unwrap();
+    let cluster = Cluster::of(server);
+    let authority = cluster.file("authority.pem", &authority_pem);
+    let url = cluster.server.url();
+
+    let trusted = cluster.config_with("trusted", &format!("{url}?sslmode=verify-full&sslrootcert={authority}"));
+    let side = Side::start(KIND, trusted, "a").await;
+    side.won().await;
+    let encrypted =
+        "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'set-sidecar'";
+    assert_eq!(cluster.server.run(encrypted).await.unwrap(), ["t"]);
+
+    let named = url.replace("127.0.0.1", "localhost");
+    for (name, url) in [
+        ("name", format!("{named}?sslmode=require&sslrootcert={authority}")),
+        ("authority", format!("{url}?sslmode=require")),
+    ] {
+        let config = cluster.config_with(name, &url);
+        match set_lease::start(KIND, config, NAME.to_owned(), "b".to_owned()).await {
+            Ok((leadership, _task)) => {
+                let mut changes = leadership.changes();
+                let state = changes.wait_for(|state| state.error.is_some()).await.unwrap();
+                let error = state.error.as_deref().unwrap();
+                assert!(error.contains("certificate"), "{name}: {error}");
+            }
+            // A system without any authorities says so at once.
+            Err(error) => assert!(error.to_string().contains("ca-certificates"), "{name}: {error}"),
+        }
+    }
+}
