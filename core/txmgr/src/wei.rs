@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
+use alloy_primitives::U256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An amount of wei, or of wei per gas. Written as text with a unit (`"1.5 gwei"`, `"0.01 ether"`,
@@ -13,6 +14,11 @@ impl Wei {
     /// So many gwei (10⁹ wei).
     pub const fn gwei(amount: u64) -> Self {
         Self(amount as u128 * 1_000_000_000)
+    }
+
+    /// An amount as the EVM counts it. What no account can hold is cut.
+    pub(crate) fn saturating_from(amount: U256) -> Self {
+        Self(u128::try_from(amount).unwrap_or(u128::MAX))
     }
 }
 

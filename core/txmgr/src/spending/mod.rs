@@ -1,0 +1,453 @@
+//! What an account spends in a day, and the cap on it.
+//!
+//! What a transaction may cost at most is reserved when it is signed; once it is in a block, what it
+//! paid takes the reservation's place; one that can never be included any more gives it back. A nonce
+//! counts once, with the most that any version of it may cost, on the UTC day of its newest version.
+//!
+//! The books are kept in a small file beside the journal, written anew as a whole after each change. A
+//! restart reads it; what the journal holds and the file does not, after a crash or because the file
+//! was lost, is reserved again, as of now. So a lost file forgets only what was settled that day.
+
+mod file;
+
+use std::{collections::BTreeMap, path::Path};
+
+use alloy_primitives::{Address, U256};
+use serde::{Deserialize, Serialize};
+use set_types::Timestamp;
+
+use crate::Wei;
+pub use file::SpendingError;
+pub(crate) use file::Unsaved;
+use file::File;
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// One account's spending of the day.
+#[derive(Debug, Default)]
+pub struct Spending {
+    cap: Option<U256>,
+    books: Books,
+    changed: bool,
+    file: Option<File>,
+}
+
+/// What is written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Books {
+    /// The UTC day, counted from 1970-01-01.
+    day: i64,
+    /// Paid today by transactions that are settled, in wei.
+    settled: U256,
+    /// Transactions that are not settled yet, of any day.
+    open: BTreeMap<u64, Entry>,
+}
+
+/// A nonce whose transaction may still be included, or whose block may still be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// The day on which it counts.
+    day: i64,
+    /// Most that any of its versions may cost, in wei.
+    reserved: U256,
+    /// What it paid, while it is in a block.
+    paid: Option<U256>,
+}
+
+impl Entry {
+    fn counts(&self) -> U256 {
+        self.paid.unwrap_or(self.reserved)
+    }
+}
+
+/// Why a transaction may not be signed today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a transaction that may cost {} does not fit below the day's cap of {} (`daily_spending_cap`), of which {} is spent or reserved; it waits until {until}, or until the cap is raised",
+    Wei::saturating_from(*.asked), Wei::saturating_from(*.cap), Wei::saturating_from(*.spent)
+)]
+pub(crate) struct OverCap {
+    pub(crate) cap: U256,
+    pub(crate) spent: U256,
+    pub(crate) asked: U256,
+    /// When the next UTC day begins.
+    pub(crate) until: Timestamp,
+}
+
+impl Spending {
+    /// Books that are forgotten with the process.
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// Opens an account's books in a directory, which must exist. Reads files; call it off the runtime's
+    /// threads.
+    ///
+    /// # Errors
+    /// [`SpendingError`]. A file that is damaged is none: it is moved aside.
+    pub fn open(dir: &Path, chain_id: u64, account: Address) -> Result<Self, SpendingError> {
+        let (file, books) = File::open(dir, chain_id, account)?;
+        Ok(Self {
+            books,
+            file: Some(file),
+            ..Self::default()
+        })
+    }
+
+    /// Bounds what may be spent in a UTC day; `None` lifts the bound. What is signed already stays.
+    #[must_use]
+    pub fn with_cap(mut self, cap: Option<Wei>) -> Self {
+        self.set_cap(cap);
+        self
+    }
+
+    pub(crate) fn set_cap(&mut self, cap: Option<Wei>) {
+        self.cap = cap.map(|Wei(cap)| U256::from(cap));
+    }
+
+    pub(crate) const fn cap(&self) -> Option<U256> {
+        self.cap
+    }
+
+    /// What is spent and reserved today, in wei.
+    pub(crate) fn today(&self, now: Timestamp) -> U256 {
+        if day_of(now) > self.books.day {
+            return U256::ZERO;
+        }
+        self.sum()
+    }
+
+    fn sum(&self) -> U256 {
+        let today = self.books.open.values().filter(|entry| entry.day >= self.books.day);
+        today.fold(self.books.settled, |sum, entry| sum.saturating_add(entry.counts()))
+    }
+
+    /// Reserves what a version that is about to be signed may cost. A nonce's earlier versions are
+    /// counted with it: only what goes beyond them is added.
+    pub(crate) fn admit(&mut self, nonce: u64, most: U256, now: Timestamp) -> Result<(), OverCap> {
+        self.turn_to(now);
+        let earlier = self.books.open.get(&nonce);
+        let counted = earlier.filter(|entry| entry.day >= self.books.day);
+        let reserved = earlier.map_or(most, |entry| entry.reserved.max(most));
+        let spent = self.sum();
+        let more = reserved.saturating_sub(counted.map_or(U256::ZERO, Entry::counts));
+        if let Some(cap) = self.cap
+            && !more.is_zero()
+            && spent.saturating_add(more) > cap
+        {
+            return Err(OverCap {
+                cap,
+                spent,
+                asked: most,
+                until: day_after(now),
+            });
+        }
+        self.put(nonce, reserved, None);
+        Ok(())
+    }
+
+    /// Counts what an earlier run signed, unless the books know of it.
+    pub(crate) fn recover(&mut self, nonce: u64, most: U256, now: Timestamp) {
+        self.turn_to(now);
+        if !self.books.open.contains_key(&nonce) {
+            self.put(nonce, most, None);
+        }
+    }
+
+    /// A nonce's transaction is in a block and paid so much.
+    pub(crate) fn paid(&mut self, nonce: u64, paid: U256) {
+        if let Some(entry) = self.books.open.get_mut(&nonce) {
+            entry.paid = Some(paid);
+            self.changed = true;
+        }
+    }
+
+    /// A reorg took the block away; any version of the nonce may be included again.
+    pub(crate) fn reopened(&mut self, nonce: u64) {
+        if let Some(entry) = self.books.open.get_mut(&nonce) {
+            entry.paid = None;
+            self.changed = true;
+        }
+    }
+
+    /// A nonce is done with. What is in a block stays spent; what is in none never will be.
+    pub(crate) fn closed(&mut self, nonce: u64) {
+        if let Some(entry) = self.books.open.remove(&nonce) {
+            self.changed = true;
+            if entry.day >= self.books.day {
+                let paid = entry.paid.unwrap_or_default();
+                self.books.settled = self.books.settled.saturating_add(paid);
+            }
+        }
+    }
+
+    /// What is to be written, if something changed since this was asked last.
+    pub(crate) fn unsaved(&mut self) -> Option<Unsaved> {
+        let changed = std::mem::take(&mut self.changed);
+        let file = self.file.as_ref().filter(|_| changed)?;
+        Some(file.unsaved(&self.books))
+    }
+
+    fn put(&mut self, nonce: u64, reserved: U256, paid: Option<U256>) {
+        let day = self.books.day;
+        self.books.open.insert(nonce, Entry { day, reserved, paid });
+        self.changed = true;
+    }
+
+    /// Begins a new day, if it is one. A clock that was set back begins none: what was spent stays
+    /// spent until the next day by the clock as it is now.
+    fn turn_to(&mut self, now: Timestamp) {
+        let day = day_of(now);
+        if day > self.books.day {
+            self.books.settled = U256::ZERO;
+        }
+        if day != self.books.day {
+            self.books.day = day;
+            self.changed = true;
+        }
+    }
+}
+
+fn day_of(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(SECONDS_A_DAY)
+}
+
+fn day_after(time: Timestamp) -> Timestamp {
+    Timestamp::from_second((day_of(time) + 1) * SECONDS_A_DAY).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CHAIN: u64 = 84_532_001;
+
+    fn at(day: i64, second: i64) -> Timestamp {
+        Timestamp::from_second(day * SECONDS_A_DAY + second).unwrap()
+    }
+
+    fn wei(amount: u64) -> U256 {
+        U256::from(amount)
+    }
+
+    fn capped(cap: u128) -> Spending {
+        Spending::in_memory().with_cap(Some(Wei(cap)))
+    }
+
+    fn save(spending: &mut Spending) {
+        if let Some(unsaved) = spending.unsaved() {
+            unsaved.write().unwrap();
+        }
+    }
+
+    fn open(dir: &tempfile::TempDir) -> Spending {
+        Spending::open(dir.path(), CHAIN, Address::ZERO).unwrap()
+    }
+
+    #[test]
+    fn a_cap_is_reached_and_corrections_make_room() {
+        let mut spending = capped(100);
+        spending.admit(0, wei(60), at(9, 1)).unwrap();
+        let over = spending.admit(1, wei(41), at(9, 2)).unwrap_err();
+        assert_eq!((over.spent, over.until), (wei(60), at(10, 0)));
+        assert!(over.to_string().contains("1970-01-11T00:00:00Z"), "{over}");
+        spending.paid(0, wei(10));
+        spending.admit(1, wei(41), at(9, 3)).unwrap();
+        assert_eq!(spending.today(at(9, 4)), wei(51));
+        // The next day is empty, and a higher cap counts at once.
+        assert_eq!(spending.today(at(10, 0)), wei(0));
+        spending.admit(2, wei(100), at(10, 0)).unwrap();
+        assert!(spending.admit(3, wei(1), at(10, 1)).is_err());
+        spending.set_cap(Some(Wei(101)));
+        spending.admit(3, wei(1), at(10, 2)).unwrap();
+    }
+
+    #[test]
+    fn a_replacement_counts_once_at_the_highest() {
+        let mut spending = capped(100);
+        spending.admit(0, wei(40), at(9, 0)).unwrap();
+        spending.admit(0, wei(90), at(9, 1)).unwrap();
+        // A filler costs less, but the dearer version may still be included.
+        spending.admit(0, wei(5), at(9, 2)).unwrap();
+        assert_eq!(spending.today(at(9, 3)), wei(90));
+        spending.admit(0, wei(101), at(9, 4)).unwrap_err();
+        // What was never included is given back.
+        spending.closed(0);
+        assert_eq!(spending.today(at(9, 5)), wei(0));
+    }
+
+    #[test]
+    fn a_reorg_reserves_again() {
+        let mut spending = capped(100);
+        spending.admit(0, wei(80), at(9, 0)).unwrap();
+        spending.paid(0, wei(20));
+        spending.reopened(0);
+        assert_eq!(spending.today(at(9, 1)), wei(80));
+        spending.paid(0, wei(30));
+        spending.closed(0);
+        assert_eq!(spending.today(at(9, 2)), wei(30));
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_nothing_back() {
+        let mut spending = capped(100);
+        spending.admit(0, wei(100), at(9, 0)).unwrap();
+        spending.admit(1, wei(1), at(8, 0)).unwrap_err();
+        spending.closed(0);
+        spending.admit(1, wei(100), at(8, 1)).unwrap();
+        spending.admit(2, wei(1), at(8, 2)).unwrap_err();
+        spending.paid(1, wei(100));
+        spending.closed(1);
+        spending.admit(2, wei(1), at(8, 3)).unwrap_err();
+        spending.admit(2, wei(100), at(9, 0)).unwrap();
+    }
+
+    #[test]
+    fn a_lost_file_begins_with_what_the_journal_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spending = open(&dir).with_cap(Some(Wei(100)));
+        spending.admit(7, wei(60), at(9, 0)).unwrap();
+        save(&mut spending);
+        let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+
+        let mut kept = open(&dir);
+        kept.recover(7, wei(99), at(9, 1));
+        assert_eq!(kept.today(at(9, 1)), wei(60), "the books know of it");
+
+        fs::write(&path, "{").unwrap();
+        let mut damaged = open(&dir);
+        damaged.recover(7, wei(60), at(9, 1));
+        assert_eq!(damaged.today(at(9, 1)), wei(60));
+        let aside = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(aside.into_iter().any(|name| name.to_string_lossy().contains(".damaged-")));
+    }
+
+    #[test]
+    fn books_of_a_newer_version_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spending = open(&dir);
+        spending.admit(7, wei(60), at(9, 0)).unwrap();
+        save(&mut spending);
+        let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let newer = fs::read_to_string(&path).unwrap().replace("\"version\":1", "\"version\":2");
+        fs::write(&path, newer).unwrap();
+        let error = Spending::open(dir.path(), CHAIN, Address::ZERO).unwrap_err();
+        assert!(matches!(error, SpendingError::Version { .. }), "{error}");
+    }
+
+    /// What can happen to an account's spending.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Sign(u64, u64),
+        Include(u64, u64),
+        Reorg(u64),
+        Close(u64),
+        NextDay,
+        Restart,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let nonce = || 0u64..6;
+        let step = prop_oneof![
+            6 => (nonce(), 1u64..60).prop_map(|(nonce, most)| Step::Sign(nonce, most)),
+            4 => (nonce(), 0u64..100).prop_map(|(nonce, percent)| Step::Include(nonce, percent)),
+            1 => nonce().prop_map(Step::Reorg),
+            2 => nonce().prop_map(Step::Close),
+            1 => Just(Step::NextDay),
+            1 => Just(Step::Restart),
+        ];
+        proptest::collection::vec(step, 0..80)
+    }
+
+    /// A transaction as an onlooker remembers it, for ever.
+    #[derive(Debug, Clone, Copy)]
+    struct Remembered {
+        nonce: u64,
+        day: i64,
+        most: u64,
+        paid: Option<u64>,
+        closed: bool,
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Against an onlooker who forgets nothing: the same is counted at any time, whatever is
+        /// restarted, and no signature takes the day beyond its cap.
+        #[test]
+        fn counts_what_an_onlooker_counts(steps in steps()) {
+            const CAP: u64 = 120;
+            let dir = tempfile::tempdir().unwrap();
+            let mut spending = open(&dir).with_cap(Some(Wei(CAP.into())));
+            let mut all: Vec<Remembered> = Vec::new();
+            let mut day = 100;
+            for step in steps {
+                let seen = |nonce| move |one: &&mut Remembered| one.nonce == nonce && !one.closed;
+                let sum = |all: &[Remembered]| -> u64 {
+                    let today = all.iter().filter(|one| one.day == day);
+                    today.map(|one| match one.paid {
+                        Some(paid) => paid,
+                        None if one.closed => 0,
+                        None => one.most,
+                    }).sum()
+                };
+                match step {
+                    Step::Sign(nonce, most) => {
+                        if all.iter().any(|one| one.nonce == nonce && !one.closed && one.paid.is_some()) {
+                            continue;
+                        }
+                        let mut tried = all.clone();
+                        match tried.iter_mut().find(seen(nonce)) {
+                            Some(one) => {
+                                one.most = one.most.max(most);
+                                one.day = day;
+                            }
+                            None => tried.push(Remembered { nonce, day, most, paid: None, closed: false }),
+                        }
+                        let fits = sum(&tried) <= CAP || sum(&tried) == sum(&all);
+                        prop_assert_eq!(spending.admit(nonce, wei(most), at(day, 5)).is_ok(), fits);
+                        if fits {
+                            all = tried;
+                        }
+                    }
+                    Step::Include(nonce, percent) => {
+                        if let Some(one) = all.iter_mut().find(seen(nonce)) {
+                            let paid = one.most * percent / 100;
+                            one.paid = Some(paid);
+                            spending.paid(nonce, wei(paid));
+                        }
+                    }
+                    Step::Reorg(nonce) => {
+                        if let Some(one) = all.iter_mut().find(seen(nonce)) {
+                            one.paid = None;
+                        }
+                        spending.reopened(nonce);
+                    }
+                    Step::Close(nonce) => {
+                        if let Some(one) = all.iter_mut().find(seen(nonce)) {
+                            one.closed = true;
+                        }
+                        spending.closed(nonce);
+                    }
+                    Step::NextDay => day += 1,
+                    Step::Restart => {
+                        save(&mut spending);
+                        spending = open(&dir).with_cap(Some(Wei(CAP.into())));
+                        // The journal holds what is not closed; the books know of all of it.
+                        for one in all.iter().filter(|one| !one.closed) {
+                            spending.recover(one.nonce, wei(one.most), at(day, 7));
+                        }
+                    }
+                }
+                let today = all.iter().filter(|one| one.day == day);
+                let expected: u64 = today.map(|one| one.paid.unwrap_or(if one.closed { 0 } else { one.most })).sum();
+                prop_assert_eq!(spending.today(at(day, 9)), wei(expected));
+            }
+        }
+    }
+}
