@@ -11,7 +11,7 @@ use set_chain::{ChainView, L2Provider};
 use set_lease::Leadership;
 use set_pipeline::{Account, PipelineControl};
 use set_rpc::admin::{AccountAnswer, AccountRole, AccountState};
-use set_txmgr::{BlockBudget, Journal, SignerConfig, StartParts, TxConfig, TxMgr, TxStatus};
+use set_txmgr::{BlockBudget, Journal, SignerConfig, Spending, StartParts, TxConfig, TxMgr, TxStatus};
 use tokio::sync::watch;
 use tracing::info;
 
@@ -67,9 +67,15 @@ impl Accounts {
     /// Where the journal cannot be used, or another program uses it.
     pub(crate) async fn open(&self, named: NamedSigner, config: TxConfig) -> Result<Account> {
         let (chain_id, address) = (self.ground.chain_id, named.address());
-        let journal = match self.ground.data_dir.clone() {
-            None => Journal::in_memory(),
-            Some(dir) => tokio::task::spawn_blocking(move || Journal::open(&dir, chain_id, address)).await??,
+        let (journal, spending) = match self.ground.data_dir.clone() {
+            None => (Journal::in_memory(), Spending::in_memory()),
+            Some(dir) => {
+                let opening = tokio::task::spawn_blocking(move || {
+                    let journal = Journal::open(&dir, chain_id, address)?;
+                    eyre::Ok((journal, Spending::open(&dir, chain_id, address)?))
+                });
+                opening.await??
+            }
         };
         let parts = StartParts {
             config,
@@ -78,6 +84,7 @@ impl Accounts {
             chain_id,
             heads: self.ground.heads.clone(),
             journal,
+            spending: spending.with_cap(named.table.daily_spending_cap()),
             leadership: self.ground.leadership.clone(),
             budget: self.budget.clone(),
         };

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    BlockBudget, Call, CallId, CallSize, Journal, TxConfig, TxEvent, TxSigner, TxStatus,
+    BlockBudget, Call, CallId, CallSize, Journal, Spending, TxConfig, TxEvent, TxSigner, TxStatus, Wei,
     coordinator::{Coordinator, Parts, Submission},
     room::Room,
 };
@@ -64,6 +64,8 @@ pub struct StartParts {
     pub heads: watch::Receiver<Arc<ChainView>>,
     /// The account's signed transactions.
     pub journal: Journal,
+    /// What the account spends in a day, and the cap on it.
+    pub spending: Spending,
     /// Whether this process may send.
     pub leadership: Leadership,
     /// What all accounts of this process have in flight; each gets a clone of the same one.
@@ -76,6 +78,7 @@ pub struct StartParts {
 pub struct TxMgr {
     address: Address,
     config: Arc<watch::Sender<Arc<TxConfig>>>,
+    daily_cap: Arc<watch::Sender<Option<Wei>>>,
     room: Room,
     submissions: mpsc::Sender<Submission>,
     status: watch::Receiver<Arc<TxStatus>>,
@@ -97,10 +100,13 @@ pub fn start(parts: StartParts) -> Result<(TxMgr, mpsc::Receiver<TxEvent>), TxEr
     let address = parts.signer.address();
     let room = Room::new(parts.config.max_in_flight);
     let (config, configs) = watch::channel(Arc::new(parts.config));
+    let (daily_cap, daily_caps) = watch::channel(parts.spending.cap().map(Wei::saturating_from));
     let (submissions, submitted) = mpsc::channel(TxConfig::MAX_IN_FLIGHT);
     let (events, receiver) = mpsc::channel(EVENT_CAPACITY);
     let (coordinator, status) = Coordinator::new(Parts {
         configs,
+        daily_caps,
+        spending: parts.spending,
         signer: parts.signer,
         provider: parts.provider,
         chain_id: parts.chain_id,
@@ -114,6 +120,7 @@ pub fn start(parts: StartParts) -> Result<(TxMgr, mpsc::Receiver<TxEvent>), TxEr
     let manager = TxMgr {
         address,
         config: Arc::new(config),
+        daily_cap: Arc::new(daily_cap),
         room,
         submissions,
         status,
@@ -150,6 +157,12 @@ impl TxMgr {
         self.room.resize(config.max_in_flight);
         self.config.send_replace(Arc::new(config));
         Ok(())
+    }
+
+    /// Bounds anew what the account may spend in a UTC day; `None` lifts the bound. What is signed already
+    /// stays, and what waits for a raised cap goes on.
+    pub fn set_daily_spending_cap(&self, cap: Option<Wei>) {
+        self.daily_cap.send_replace(cap);
     }
 
     /// What one call may take on the chain as it is now: the configured caps, the share of a block, and

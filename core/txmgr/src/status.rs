@@ -30,6 +30,10 @@ pub struct TxStatus {
     pub in_flight: Vec<InFlight>,
     /// Transactions in a block that is not settled enough yet.
     pub awaiting_settlement: usize,
+    /// What the account spent today (UTC) and what is reserved for transactions in flight, in wei.
+    pub spent_today: U256,
+    /// Most that it may spend in a day, in wei; `None` where nothing bounds it.
+    pub daily_cap: Option<U256>,
     /// The largest call that blocks surely take, where they were seen to pass over larger ones; `None`
     /// where only the configured caps count.
     pub size_limit: Option<CallSize>,
@@ -98,6 +102,8 @@ pub enum AlarmKind {
     Stuck,
     /// Blocks pass over even the smallest call, although it pays enough.
     PassedOver,
+    /// The day's spending cap is reached.
+    SpendingCap,
     /// The account carries code, so nodes take one transaction of it at a time.
     HasCode,
 }
@@ -115,6 +121,7 @@ impl AlarmKind {
             Self::Unobserved => "unobserved",
             Self::Stuck => "stuck",
             Self::PassedOver => "passed_over",
+            Self::SpendingCap => "spending_cap",
             Self::HasCode => "has_code",
         }
     }

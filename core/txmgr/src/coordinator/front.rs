@@ -69,7 +69,11 @@ impl Coordinator {
         match attempt {
             Attempt::Sign(terms) => {
                 let tx = slot::unsigned(&front.call, nonce, self.chain_id, terms);
-                self.sign(nonce, tx);
+                if !self.sign(nonce, tx)
+                    && let Some(front) = &mut self.front
+                {
+                    front.delay(self.config.publish_retry_max);
+                }
             }
             Attempt::Send(hash, keep) => self.send(nonce, hash, keep),
             Attempt::Wait(reason) => {
@@ -162,6 +166,13 @@ impl Coordinator {
         self.send(nonce, hash, Some(keep));
     }
 
+    /// Tries the front again at once, whatever it waits for.
+    pub(super) fn retry_front(&mut self) {
+        if let Some(front) = &mut self.front {
+            front.retry_at = Some(Instant::now());
+        }
+    }
+
     /// Whether a call waits for its bytes to be kept.
     pub(super) fn waits_for_journal(&self) -> bool {
         self.front
@@ -171,10 +182,9 @@ impl Coordinator {
 
     /// A block made room in the pool: what waits for that need not wait longer.
     pub(super) fn room_in_the_pool(&mut self) {
-        if let Some(front) = &mut self.front
-            && front.refused == Some(Rejection::PoolLimit)
-        {
-            front.retry_at = Some(Instant::now());
+        let full = Some(Rejection::PoolLimit);
+        if self.front.as_ref().is_some_and(|front| front.refused == full) {
+            self.retry_front();
         }
     }
 
@@ -194,6 +204,7 @@ impl Coordinator {
                 // Somebody used the nonce, perhaps an earlier run of ours: the chain knows what is in it.
                 self.front = None;
                 let slot = self.ledger.remove(nonce);
+                self.spending.closed(nonce);
                 self.forget(vec![nonce]);
                 self.sweeping.wanted = true;
                 if let Some(id) = slot.and_then(|slot| slot.id) {
@@ -206,6 +217,7 @@ impl Coordinator {
             Rejection::Invalid => {
                 self.front = None;
                 let slot = self.ledger.release(nonce);
+                self.spending.closed(nonce);
                 self.forget(vec![nonce]);
                 if let Some(id) = slot.and_then(|slot| slot.id) {
                     self.metrics.counter("set_tx_dropped_total").increment(1);

@@ -36,7 +36,7 @@ impl Job {
     pub(super) const fn nonce(&self) -> Option<u64> {
         match self {
             Self::Sign { nonce } | Self::Send { nonce, .. } | Self::Recall { nonce, .. } => Some(*nonce),
-            Self::Sweep | Self::DataFees | Self::Forget | Self::CheckJournal => None,
+            Self::Sweep | Self::DataFees | Self::Forget | Self::CheckJournal | Self::SaveBooks => None,
         }
     }
 }

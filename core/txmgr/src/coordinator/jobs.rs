@@ -23,6 +23,7 @@ pub(super) enum Job {
     DataFees,
     Forget,
     CheckJournal,
+    SaveBooks,
 }
 
 /// How a step ended.
@@ -34,6 +35,7 @@ pub(super) enum Done {
     DataFees(Result<DataFees, ChainError>),
     Forgot(Result<(), String>),
     JournalChecked(Result<(), String>),
+    BooksSaved(Result<(), String>),
 }
 
 impl Coordinator {
@@ -79,15 +81,21 @@ impl Coordinator {
             (Job::DataFees, Ok(Done::DataFees(Ok(fees)))) => self.data_fees = fees,
             (Job::DataFees, Ok(Done::DataFees(Err(error)))) => tracing::debug!(%error, "data fees unknown"),
             (Job::CheckJournal, Ok(Done::JournalChecked(result))) => self.on_journal_checked(result),
+            (Job::SaveBooks, Ok(Done::BooksSaved(Err(error)))) => {
+                tracing::warn!(%error, "what the account spent is not written");
+            }
             (Job::Forget, Ok(Done::Forgot(Err(error)))) => tracing::warn!(%error, "journal keeps what is settled"),
             _ => {}
         }
     }
 
-    /// Has a transaction signed for a nonce.
-    pub(super) fn sign(&mut self, nonce: u64, tx: TxEip1559) {
+    /// Has a transaction signed for a nonce; gives whether the day's spending cap allows it.
+    pub(super) fn sign(&mut self, nonce: u64, tx: TxEip1559) -> bool {
+        if !self.may_spend(nonce, &tx) {
+            return false;
+        }
         let Some(slot) = self.ledger.get_mut(nonce) else {
-            return;
+            return true;
         };
         slot.busy = true;
         let (signer, account) = (self.signer.clone(), self.account);
@@ -97,6 +105,7 @@ impl Coordinator {
                 Version::checked(raw, &tx, account).map_err(|problem| format!("the signer of {account}: {problem}"))
             }))
         });
+        true
     }
 
     /// Sends a version; keeps it first where `keep` says so. Whether this process may send is asked at the

@@ -110,6 +110,7 @@ impl Coordinator {
     pub(super) fn return_front(&mut self, nonce: u64, reason: &'static str) {
         self.front = None;
         let slot = self.ledger.release(nonce);
+        self.spending.closed(nonce);
         self.forget(vec![nonce]);
         self.return_calls(slot.and_then(|slot| slot.id), reason);
     }

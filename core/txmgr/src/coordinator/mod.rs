@@ -10,6 +10,7 @@
 //!            └────────── surely refused ────────┘     replace, send again ◄──┴ reorg
 //! ```
 
+mod books;
 mod checks;
 mod front;
 mod gaps;
@@ -29,6 +30,7 @@ use std::{
 use alloy_primitives::{Address, B256, U256};
 use set_chain::{ChainView, DataFees, L2Provider};
 use set_lease::Leadership;
+use set_types::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
     task::{self, JoinSet},
@@ -36,7 +38,8 @@ use tokio::{
 };
 
 use crate::{
-    AlarmKind, BlockBudget, Call, CallId, CallSize, InFlight, Journal, TxConfig, TxEvent, TxSigner, TxStatus, Wei,
+    AlarmKind, BlockBudget, Call, CallId, CallSize, InFlight, Journal, Spending, TxConfig, TxEvent, TxSigner, TxStatus,
+    Wei,
     block_budget::{AccountBudget, BudgetChanges},
     journal::{Recovered, SharedJournal},
     ledger::{Gaps, Ledger},
@@ -66,6 +69,8 @@ pub(crate) struct Submission {
 /// What a coordinator is made of.
 pub(crate) struct Parts {
     pub(crate) configs: watch::Receiver<Arc<TxConfig>>,
+    pub(crate) daily_caps: watch::Receiver<Option<Wei>>,
+    pub(crate) spending: Spending,
     pub(crate) signer: Arc<dyn TxSigner>,
     pub(crate) provider: L2Provider,
     pub(crate) chain_id: u64,
@@ -80,6 +85,8 @@ pub(crate) struct Parts {
 pub(crate) struct Coordinator {
     config: Arc<TxConfig>,
     configs: watch::Receiver<Arc<TxConfig>>,
+    daily_caps: watch::Receiver<Option<Wei>>,
+    spending: Spending,
     signer: Arc<dyn TxSigner>,
     account: Address,
     provider: L2Provider,
@@ -123,7 +130,8 @@ impl Coordinator {
         let account = parts.signer.address();
         let budget = parts.budget.account();
         let mut journal = parts.journal;
-        let recovered = recover(&mut journal, account);
+        let mut spending = parts.spending;
+        let recovered = recover(&mut journal, account, &mut spending);
         if !recovered.is_empty() {
             tracing::info!(transactions = recovered.len(), %account, "taking over transactions of an earlier run");
         }
@@ -140,6 +148,8 @@ impl Coordinator {
             queued: 0,
             in_flight: Vec::new(),
             awaiting_settlement: 0,
+            spent_today: U256::ZERO,
+            daily_cap: None,
             size_limit: None,
             alarms: Vec::new(),
         }));
@@ -151,6 +161,8 @@ impl Coordinator {
         let coordinator = Self {
             config,
             configs: parts.configs,
+            daily_caps: parts.daily_caps,
+            spending,
             signer: parts.signer,
             account,
             provider: parts.provider,
@@ -193,6 +205,7 @@ impl Coordinator {
             let now = Instant::now();
             self.advance(now);
             self.publish_status();
+            self.save_books();
             let wake = self.next_deadline(now).unwrap_or(now + IDLE);
             // Each branch only receives; what was received is handled to its end below it.
             tokio::select! {
@@ -214,6 +227,11 @@ impl Coordinator {
                 }
                 // Without a sender the settings stay what they are.
                 Ok(()) = self.configs.changed() => self.config = self.configs.borrow_and_update().clone(),
+                Ok(()) = self.daily_caps.changed() => {
+                    let cap = *self.daily_caps.borrow_and_update();
+                    self.spending.set_cap(cap);
+                    self.retry_front();
+                }
                 () = self.lead.changed() => {}
                 () = self.budget_changes.next() => {}
                 Some(done) = self.jobs.join_next_with_id() => self.on_done(done),
@@ -280,6 +298,8 @@ impl Coordinator {
             queued: self.queue.len(),
             awaiting_settlement: self.ledger.included().len(),
             in_flight,
+            spent_today: self.spending.today(Timestamp::now()),
+            daily_cap: self.spending.cap(),
             size_limit: self.size_limit.get(),
             alarms: self.alarms.list(),
         };
@@ -297,9 +317,10 @@ impl Coordinator {
 
 /// The slots of what an earlier run signed and the chain has not settled. Their bytes stay in the
 /// journal until they are to be sent again: most are in a block already.
-fn recover(journal: &mut Journal, account: Address) -> Vec<(u64, Slot)> {
+fn recover(journal: &mut Journal, account: Address, spending: &mut Spending) -> Vec<(u64, Slot)> {
     let recovered = journal.take_recovered().into_iter();
-    let slots = recovered.map(|Recovered { nonce, versions }| {
+    let slots = recovered.map(|Recovered { nonce, versions, most }| {
+        spending.recover(nonce, most, Timestamp::now());
         let has_call = versions.iter().any(|version| !version.filler);
         let id = has_call.then_some(CallId::Recovered { account, nonce });
         let newest = versions.last().map(|version| version.hash);

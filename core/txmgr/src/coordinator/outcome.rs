@@ -98,6 +98,7 @@ impl Coordinator {
             block,
             succeeded,
             gas_used,
+            fees,
             logs,
         } = inclusion;
         let (id, size, waited) = (slot.id, slot.size, slot.created.elapsed());
@@ -105,6 +106,11 @@ impl Coordinator {
         let is_filler = known.iter().any(|known| known.hash == hash && known.filler);
         let version = slot.versions.iter().position(|version| version.hash == hash);
         let version = version.map(|position| slot.versions.swap_remove(position));
+        let value = version.as_ref().map(|version| version.tx.value);
+        let value = value.filter(|_| succeeded).unwrap_or_default();
+        let operator_fee = self.operator_fee(gas_used);
+        self.spending
+            .paid(nonce, fees.saturating_add(operator_fee).saturating_add(value));
         self.ledger.include(
             nonce,
             Included {
@@ -177,6 +183,7 @@ impl Coordinator {
             // The very bytes that were included go first: a hash that was told stays true.
             let mut slot = Slot::again(id, known.into_vec(), Some(hash));
             slot.busy = self.runs_for(nonce);
+            self.spending.reopened(nonce);
             self.ledger.reopen(nonce, slot);
             if let Some(version) = version {
                 self.at_hand(nonce, version);
@@ -191,6 +198,7 @@ impl Coordinator {
     fn on_superseded(&mut self, nonce: u64) {
         self.metrics.counter("set_tx_superseded_total").increment(1);
         let slot = self.ledger.remove(nonce);
+        self.spending.closed(nonce);
         if let Some(id) = slot.and_then(|slot| slot.id) {
             tracing::warn!(nonce, %id, "another transaction used the nonce; its call is to be planned anew");
             self.emit(TxEvent::Superseded { id, nonce });
@@ -222,6 +230,7 @@ impl Coordinator {
             }
             if now.max(told) >= self.config.watch_until {
                 self.ledger.take_included(nonce);
+                self.spending.closed(nonce);
                 done.push(nonce);
             }
         }
@@ -233,6 +242,7 @@ impl Coordinator {
         let included: Vec<_> = self.ledger.included().keys().copied().collect();
         for nonce in &included {
             self.ledger.take_included(*nonce);
+            self.spending.closed(*nonce);
         }
         included
     }

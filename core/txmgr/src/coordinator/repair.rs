@@ -157,7 +157,9 @@ impl Coordinator {
                 self.metrics.counter("set_tx_replaced_total").increment(1);
                 self.alarms.clear(AlarmKind::FeeCeiling);
                 let tx = slot::unsigned(&call, nonce, self.chain_id, terms);
-                self.sign(nonce, tx);
+                if !self.sign(nonce, tx) {
+                    self.resend(nonce, hash);
+                }
             }
             _ => {
                 self.alarm_ceiling(nonce, old);

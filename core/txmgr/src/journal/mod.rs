@@ -13,11 +13,14 @@ mod disk;
 mod record;
 mod shared;
 
-use std::{io, path::{Path, PathBuf}};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 
-use crate::slot::{Known, Version};
+use crate::slot::{self, Known, Version};
 use disk::Disk;
 use record::Kind;
 pub(crate) use shared::SharedJournal;
@@ -62,6 +65,8 @@ pub(crate) struct Recovered {
     pub(crate) nonce: u64,
     /// Its versions, in the order in which they were signed.
     pub(crate) versions: Vec<Known>,
+    /// The most that any of them may cost, in wei.
+    pub(crate) most: U256,
 }
 
 /// The signed transactions of one account that the chain has not settled yet.
@@ -95,18 +100,25 @@ impl Journal {
         let mut recovered = Vec::with_capacity(disk.live().len());
         for (nonce, places) in disk.live() {
             let mut versions = Vec::with_capacity(places.len());
+            let mut most = U256::ZERO;
             for place in places {
                 let raw = disk.read(*nonce, place.hash)?;
-                let version = raw.and_then(Version::decode).filter(|version| version.tx.nonce == *nonce);
-                versions.extend(version.map(|version| Known {
-                    hash: version.hash,
-                    filler: version.is_filler(address),
-                }));
+                let version = raw
+                    .and_then(Version::decode)
+                    .filter(|version| version.tx.nonce == *nonce);
+                if let Some(version) = version {
+                    most = most.max(slot::most(&version.tx));
+                    versions.push(Known {
+                        hash: version.hash,
+                        filler: version.is_filler(address),
+                    });
+                }
             }
             if versions.is_empty() {
                 tracing::warn!(nonce, "journal holds no transaction for a nonce that it names");
             } else {
-                recovered.push(Recovered { nonce: *nonce, versions });
+                let nonce = *nonce;
+                recovered.push(Recovered { nonce, versions, most });
             }
         }
         Ok(Self {
@@ -196,7 +208,9 @@ mod tests {
     fn live(journal: &Journal) -> BTreeMap<u64, Vec<Bytes>> {
         let disk = journal.disk.as_ref().unwrap();
         let versions = disk.live().iter().map(|(nonce, places)| {
-            let raws = places.iter().map(|place| disk.read(*nonce, place.hash).unwrap().unwrap());
+            let raws = places
+                .iter()
+                .map(|place| disk.read(*nonce, place.hash).unwrap().unwrap());
             (*nonce, raws.collect())
         });
         versions.collect()

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use set_types::Timestamp;
 
 use crate::Wei;
+use file::File;
 pub use file::SpendingError;
 pub(crate) use file::Unsaved;
-use file::File;
 
 const SECONDS_A_DAY: i64 = 86_400;
 
@@ -324,8 +324,14 @@ mod tests {
         let mut damaged = open(&dir);
         damaged.recover(7, wei(60), at(9, 1));
         assert_eq!(damaged.today(at(9, 1)), wei(60));
-        let aside = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        assert!(aside.into_iter().any(|name| name.to_string_lossy().contains(".damaged-")));
+        let aside = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        assert!(
+            aside
+                .into_iter()
+                .any(|name| name.to_string_lossy().contains(".damaged-"))
+        );
     }
 
     #[test]
@@ -335,7 +341,9 @@ mod tests {
         spending.admit(7, wei(60), at(9, 0)).unwrap();
         save(&mut spending);
         let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
-        let newer = fs::read_to_string(&path).unwrap().replace("\"version\":1", "\"version\":2");
+        let newer = fs::read_to_string(&path)
+            .unwrap()
+            .replace("\"version\":1", "\"version\":2");
         fs::write(&path, newer).unwrap();
         let error = Spending::open(dir.path(), CHAIN, Address::ZERO).unwrap_err();
         assert!(matches!(error, SpendingError::Version { .. }), "{error}");

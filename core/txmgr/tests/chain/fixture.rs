@@ -13,7 +13,7 @@ use set_chain::{EndpointConfig, SettlementTag};
 use set_lease::Leadership;
 use set_testkit::Anvil;
 use set_txmgr::{
-    AlarmKind, BlockBudget, Call, Journal, LocalKey, StartParts, TxConfig, TxEvent, TxMgr, TxSigner, TxStatus,
+    AlarmKind, BlockBudget, Call, Journal, LocalKey, Spending, StartParts, TxConfig, TxEvent, TxMgr, TxSigner, TxStatus,
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use url::Url;
@@ -85,6 +85,7 @@ impl Account {
             chain_id: anvil.chain_id(),
             heads,
             journal,
+            spending: Spending::in_memory(),
             leadership: Leadership::always(),
             budget: BlockBudget::default(),
         })
