@@ -78,6 +78,8 @@ impl Ledger {
                     now,
                 );
                 self.close(batch_id, anchor.tx_hash, Some(claimed), reason, now);
+                // From now on the conflict names it.
+                self.alarms.clear_for(AlarmKind::ReorgAfterReport, batch_id);
                 return;
             }
             _ => {}

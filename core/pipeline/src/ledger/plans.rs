@@ -44,6 +44,8 @@ pub(super) struct Caution {
     found: u32,
     /// Whether what could not be planned before has its turn.
     again: bool,
+    /// When it may be tried next.
+    again_at: Option<Instant>,
 }
 
 impl Ledger {
@@ -112,7 +114,9 @@ impl Ledger {
                 selection.heads.push(stream.ready_head);
             }
         }
+        let may_try = self.caution.again_at.is_none_or(|at| at <= now.at);
         if let Some(stream) = unplannable
+            && may_try
             && (self.caution.again || selection.commitments.is_empty())
         {
             selection.commitments = allowed(stream, now).take(1).collect();
@@ -176,6 +180,7 @@ impl Ledger {
         self.alarms.clear(AlarmKind::SubmitterViolation);
         self.plan_backoff.clear();
         self.caution.found = 0;
+        self.caution.again_at = None;
         self.caution.most = self
             .caution
             .most
@@ -239,16 +244,18 @@ impl Ledger {
         match asked {
             [batch_id] if failure.permanent => {
                 let (first, longest) = (self.config.retry_pause, self.config.retry_pause_max);
+                let mut news = false;
                 if let Some(entry) = self.entry_mut(*batch_id) {
-                    entry.unplannable = true;
+                    news = !std::mem::replace(&mut entry.unplannable, true);
                     entry.pause.fail(now, first, longest);
                     entry.pause_reason = failure.message.clone();
                 }
+                self.caution.again_at = Some(now.at + first);
                 let message = format!("{UNPLANNABLE}: {}", failure.message);
                 self.alarms
                     .raise(AlarmKind::Unplannable, Some(*batch_id), &message, now);
-                self.caution.found += 1;
-                if self.caution.found >= UNPLANNABLE_IN_A_ROW {
+                self.caution.found += u32::from(news);
+                if news && self.caution.found >= UNPLANNABLE_IN_A_ROW {
                     self.plan_failed(failure, now);
                 }
             }

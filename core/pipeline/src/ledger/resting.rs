@@ -241,3 +241,17 @@ impl Ledger {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_waits_is_small() {
+        let (resting, awake) = (size_of::<Resting>(), size_of::<Entry>() + size_of::<Commitment>());
+        assert!(
+            resting <= 224 && 3 * resting < awake,
+            "{resting} bytes instead of {awake}"
+        );
+    }
+}

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod anchoring;
+mod limits;
 mod quarantine;
 mod restarts;
 mod rig;

@@ -116,3 +116,30 @@ async fn a_paused_registry_holds_everything_and_resumes_by_itself() {
     running.until("no hold", |status| status.holds.is_empty()).await;
     assert!(running.pipeline.drain(HANG).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_proof_is_caught_by_a_sample_and_forgiven_once_the_source_is_healed() {
+    let rig = Rig::start(2).await;
+    rig.sequencer.set_faults(|faults| faults.false_proofs = true);
+    let batches = rig.commit(4);
+    let config = PipelineConfig {
+        verify_events_root: EventsRootCheck::Sample,
+        ..Rig::config()
+    };
+    let data = tempfile::tempdir().unwrap();
+    let running = rig.run(config.clone(), Some(data.path())).await;
+    let caught = |status: &set_pipeline::PipelineStatus| status.stages.get(&Stage::Quarantined) == Some(&2);
+    running.until("both streams stopped", caught).await;
+    let first = running.get(batches[0]).unwrap();
+    assert!(first.reason.unwrap().contains("does not verify"));
+    assert_eq!(rig.sent(crate::rig::SENDER).await, 0);
+    running.kill().await;
+
+    // A restart looks for it anew, and finds it again.
+    let running = rig.run(config, Some(data.path())).await;
+    running.until("both streams stopped again", caught).await;
+    rig.sequencer.heal();
+    rig.reported(4, &running).await;
+    rig.check(&BTreeSet::new()).await;
+    assert!(running.pipeline.drain(HANG).await);
+}

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use serde_json::{json, value::RawValue};
 use set_chain::{
     ChainView, RegistryReader, SettlementTag,
-    bindings::SetRegistry::{BatchCommitted, commitBatchesCall, pauseCall, unpauseCall},
+    bindings::SetRegistry::{BatchCommitted, commitBatchesCall, pauseCall, setSequencerAuthorizationCall, unpauseCall},
     track,
 };
 use set_host::{Builtin, Host, HostConfig, HostServices, ServiceError};
@@ -27,7 +27,7 @@ use set_index::{Durable, Follower, FollowerOptions, Index};
 use set_lease::Leadership;
 use set_pipeline::{Account, Parts, Pipeline, PipelineConfig, PipelineHandle, PipelineStatus};
 use set_testkit::{Anvil, Contracts, Sequencer, anvil::DEVNET_CHAIN_ID, deploy};
-use set_txmgr::{BlockBudget, Journal, LocalKey, StartParts, TxConfig};
+use set_txmgr::{BlockBudget, Journal, LocalKey, Spending, StartParts, TxConfig, TxMgr};
 use set_types::{BatchId, PendingCommitment};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -35,7 +35,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 pub(crate) const HANG: Duration = Duration::from_secs(90);
 
 /// The account that commits.
-const SENDER: usize = 1;
+pub(crate) const SENDER: usize = 1;
 
 /// The core's side of a plugin: it asks the node, and keeps nothing.
 struct Node(set_chain::L2Provider);
@@ -90,6 +90,8 @@ pub(crate) struct Running {
     pub(crate) pipeline: PipelineHandle,
     /// The chain as it sees it.
     pub(crate) heads: watch::Receiver<Arc<ChainView>>,
+    /// Its sending accounts.
+    pub(crate) txmgrs: Vec<TxMgr>,
     host: Host,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -169,6 +171,7 @@ impl Rig {
             tokio::spawn(tracking),
             tokio::spawn(follower.run(std::future::pending())),
         ];
+        let txmgrs = accounts.iter().map(|account| account.txmgr.clone()).collect();
         let parts = Parts {
             source: host.source().unwrap(),
             policies: host.policies(),
@@ -185,6 +188,7 @@ impl Rig {
             host,
             tasks,
             heads,
+            txmgrs,
         }
     }
 
@@ -211,6 +215,7 @@ impl Rig {
             chain_id: DEVNET_CHAIN_ID,
             heads,
             journal,
+            spending: Spending::in_memory(),
             leadership: Leadership::always(),
             budget,
         })
@@ -266,6 +271,18 @@ impl Rig {
         } else {
             unpauseCall {}.abi_encode()
         };
+        self.administer(input).await;
+    }
+
+    /// Lets an account commit, or not any more.
+    pub(crate) async fn authorise(&self, sender: usize, authorized: bool) {
+        let sequencer = Anvil::account(sender).address();
+        let call = setSequencerAuthorizationCall { sequencer, authorized };
+        self.administer(call.abi_encode()).await;
+    }
+
+    /// The registry's owner calls it.
+    async fn administer(&self, input: Vec<u8>) {
         let request = TransactionRequest::default()
             .with_from(Anvil::account(0).address())
             .with_to(self.contracts.registry)
@@ -280,6 +297,22 @@ impl Rig {
             .unwrap()
             .unwrap();
         assert!(receipt.status());
+    }
+
+    /// Transactions that an account has on chain.
+    pub(crate) async fn sent(&self, sender: usize) -> u64 {
+        let account = Anvil::account(sender).address();
+        self.anvil.provider().get_transaction_count(account).await.unwrap()
+    }
+
+    /// Waits until so many commitments are reported.
+    pub(crate) async fn reported(&self, count: usize, running: &Running) {
+        assert!(
+            self.sequencer.reported(count, HANG).await,
+            "{:#?} {:#?}",
+            running.pipeline.view().status(),
+            running.pipeline.view().pending(Default::default(), None, 10)
+        );
     }
 
     /// Every commitment of the sequencer but `stuck` is on chain, exactly once and as it was made, and was

@@ -18,9 +18,6 @@ use super::{
 };
 use crate::ledger::CallKey;
 
-/// Commitments that the model's submitter puts into one call.
-const PER_CALL: usize = 3;
-
 impl World {
     /// An answer that depends on the moment it is read and changes nothing.
     pub(in crate::ledger) fn read(&self, work: &Work) -> Option<Event> {
@@ -41,9 +38,15 @@ impl World {
                 }
             }
             Work::ReadOn { stream, after, limit } => {
-                let mut commitments = self.listed();
-                commitments.retain(|commitment| commitment.stream() == *stream && commitment.sequence_start > *after);
-                commitments.truncate(*limit as usize);
+                let made = self
+                    .made
+                    .get(stream)
+                    .into_iter()
+                    .flatten()
+                    .map(|(commitment, _)| commitment);
+                let unreported = made.filter(|commitment| !self.hidden.contains(&commitment.batch_id));
+                let behind = unreported.filter(|commitment| commitment.sequence_start > *after);
+                let commitments = behind.take(*limit as usize).cloned().collect();
                 Event::ReadOn {
                     stream: *stream,
                     answer: Ok(PollResponse {
@@ -115,6 +118,11 @@ impl World {
             block: *at,
             log_index: 0,
             reported: false,
+            followed: self
+                .blocks
+                .iter()
+                .map(|block| block.at)
+                .find(|at| at.number == self.indexed),
         })
     }
 
@@ -197,6 +205,11 @@ impl World {
                 let quarantined = record.quarantine.iter().cloned();
                 self.kept.extend(quarantined.map(|entry| (entry.batch_id, entry)));
                 self.kept.retain(|batch_id, _| !record.release.contains(batch_id));
+                for conflict in &record.conflicts {
+                    self.conflicts.insert(conflict.batch_id, conflict.clone());
+                }
+                self.conflicts
+                    .retain(|batch_id, _| !record.forget_conflicts.contains(batch_id));
                 Event::Recorded { record, answer: Ok(()) }
             }
             read => unreachable!("{read:?} is answered by reading"),
@@ -205,6 +218,21 @@ impl World {
 
     fn plan(&mut self, account: Address, commitments: Vec<Commitment>, calls: u32) -> Event {
         let asked = commitments.iter().map(|commitment| commitment.batch_id).collect();
+        self.plans += 1;
+        if commitments
+            .iter()
+            .any(|commitment| self.unplannable.contains(&commitment.batch_id))
+        {
+            let failure = Failure {
+                permanent: true,
+                ..Failure::new("one commitment alone takes more than a transaction may have")
+            };
+            return Event::Planned {
+                account,
+                asked,
+                answer: Err(failure),
+            };
+        }
         let inexpressible = self.defects(Defect::Excluded);
         let mut plan = Plan::default();
         let mut stopped = HashSet::new();
@@ -223,7 +251,7 @@ impl World {
             }
             sendable.push(commitment);
         }
-        for chunk in sendable.chunks(PER_CALL).take(calls as usize) {
+        for chunk in sendable.chunks(self.per_call).take(calls as usize) {
             plan.calls.push(CandidateCall {
                 to: Address::ZERO,
                 data: Bytes::from((self.planned.len() as u64).to_be_bytes().to_vec()),

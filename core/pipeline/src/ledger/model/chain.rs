@@ -364,6 +364,7 @@ impl World {
         let indexed = self.indexed.min(height);
         Synced {
             block: Some(self.blocks[indexed as usize].at),
+            from: Some(0),
             head: Some(height),
             error: None,
         }

@@ -43,7 +43,9 @@ impl World {
                     *tail = commitment.head();
                 }
             }
-            Work::Submit { calls, .. } => {
+            Work::ReadOn { .. } => self.readings += 1,
+            Work::Submit { account, calls } => {
+                self.senders.extend(calls.iter().map(|_| *account));
                 let open: HashSet<BatchId> = self
                     .slots
                     .values()

@@ -14,7 +14,7 @@ use std::{
 
 use alloy_primitives::{Address, B256};
 use set_chain::SettlementTag;
-use set_index::QuarantineEntry;
+use set_index::{QuarantineEntry, ReportConflict};
 use set_txmgr::{CallId, TxEvent};
 use set_types::{BatchId, Commitment, Malformed, ReportStatus, SettleOutcome, StreamId, Timestamp, Verdict};
 
@@ -48,14 +48,14 @@ pub(super) struct World {
     /// How much of a commitment was proven when the source failed.
     proven: HashMap<BatchId, u32>,
     stale: bool,
-    window: usize,
+    pub(super) window: usize,
     // the chain
     blocks: Vec<Block>,
     registry: Registry,
     foreign: Vec<Tx>,
     pub(super) paused: bool,
     reachable: bool,
-    safe_lag: u64,
+    pub(super) safe_lag: u64,
     safe: u64,
     indexed: u64,
     // the accounts, their transaction managers and the lease
@@ -89,6 +89,16 @@ pub(super) struct World {
     /// What it lists besides, before or behind everything else.
     pub(super) strays: Vec<Commitment>,
     pub(super) strays_first: bool,
+    /// Commitments that the submitter puts into one call, at most.
+    pub(super) per_call: usize,
+    /// Commitments that it refuses to plan, and whatever is asked for together with them.
+    pub(super) unplannable: HashSet<BatchId>,
+    pub(super) plans: usize,
+    /// Accounts that sent something, in the order of the calls.
+    pub(super) senders: Vec<Address>,
+    /// Conflicts that are written down.
+    pub(super) conflicts: HashMap<BatchId, ReportConflict>,
+    pub(super) readings: usize,
     pub(super) submissions: usize,
     pub(super) polls: usize,
     pub(super) judgements: usize,
@@ -171,6 +181,12 @@ impl World {
             malformed: Vec::new(),
             strays: Vec::new(),
             strays_first: false,
+            per_call: 3,
+            unplannable: HashSet::new(),
+            plans: 0,
+            senders: Vec::new(),
+            conflicts: HashMap::new(),
+            readings: 0,
             submissions: 0,
             polls: 0,
             judgements: 0,
@@ -325,6 +341,33 @@ impl World {
         self.restart(true);
     }
 
+    /// The program starts anew with another configuration.
+    pub(super) fn reconfigure(&mut self, change: impl FnOnce(&mut PipelineConfig)) {
+        change(&mut self.config);
+        self.restart(true);
+    }
+
+    /// What is asked now is answered by how things are now, though it may arrive later.
+    pub(super) fn read_now(&mut self) {
+        for index in 0..self.work.len() {
+            let answer = self.read(&self.work[index].work);
+            self.work[index].early = answer;
+        }
+    }
+
+    /// The first piece of work of a kind is done.
+    pub(super) fn finish(&mut self, wanted: impl Fn(&Work) -> bool) {
+        let which = self.work.iter().position(|outstanding| wanted(&outstanding.work));
+        self.finish_work(which.expect("it was asked for"), false);
+    }
+
+    /// Everything that was said arrives; no work is done.
+    pub(super) fn deliver_all(&mut self) {
+        while !self.events.is_empty() {
+            self.deliver();
+        }
+    }
+
     /// The program is killed and started again; with its journal, or without.
     pub(super) fn restart(&mut self, journal: bool) {
         self.work.clear();
@@ -353,11 +396,11 @@ impl World {
         let quarantined = self.kept.values().cloned().collect();
         self.retired.clear();
         self.read_in_term.clear();
-        self.ledger = Ledger::new(
-            self.config.clone(),
-            start(self.accounts.clone(), recovered, quarantined),
-            self.now,
-        );
+        let start = Start {
+            conflicts: self.conflicts.values().cloned().collect(),
+            ..start(self.accounts.clone(), recovered, quarantined)
+        };
+        self.ledger = Ledger::new(self.config.clone(), start, self.now);
         self.show_chain();
         self.events.push_back(Event::Indexed(self.synced()));
     }
@@ -373,7 +416,7 @@ fn start(accounts: Vec<Address>, recovered: Vec<CallId>, quarantined: Vec<Quaran
     }
 }
 
-fn account(which: u8) -> Address {
+pub(super) fn account(which: u8) -> Address {
     Address::repeat_byte(which + 1)
 }
 

@@ -1,11 +1,14 @@
 //! What the ledger does in one situation each, and what it says of it.
 
+mod accounts;
 mod listing;
+mod planning;
+mod reporting;
+mod window;
 
 use std::time::Duration;
 
-use alloy_primitives::B256;
-use set_types::{BatchId, PendingCursor, ReportStatus, Stage, Verdict};
+use set_types::{BatchId, PendingCursor, Stage, Verdict};
 
 use super::model::{Defect, World, stream_id};
 use crate::status::{AlarmKind, HoldKind, PendingFilter};
@@ -57,35 +60,6 @@ fn a_stream_is_pipelined_into_calls_that_do_not_wait_for_receipts() {
     world.calm();
     world.check();
     assert_eq!(world.submissions, 3);
-}
-
-#[test]
-fn nothing_is_reported_before_its_tag() {
-    let mut world = world(&[(0, None)]);
-    rounds(&mut world, 2);
-    let batch = world.made(0)[0];
-    assert_eq!(stage(&world, batch), Some(Stage::Included));
-    assert!(reason(&world, batch).contains("safe"), "{}", reason(&world, batch));
-    assert_eq!(world.reports, 0);
-    rounds(&mut world, 4);
-    assert_eq!((stage(&world, batch), world.reports), (Some(Stage::Reported), 1));
-}
-
-#[test]
-fn a_receipt_says_what_gas_was_used_where_this_run_sent_the_transaction() {
-    // A transaction of the model uses 1,000 gas.
-    let mut world = world(&[(0, None), (0, None)]);
-    rounds(&mut world, 6);
-    assert_eq!(world.gas, [Some(500), Some(500)]);
-    world.make(0, 2, None);
-    world.race(0);
-    world.mine(0);
-    rounds(&mut world, 6);
-    assert_eq!(
-        world.gas,
-        [Some(500), Some(500), None],
-        "somebody else committed the third"
-    );
 }
 
 #[test]
@@ -221,50 +195,6 @@ fn a_paused_contract_is_tried_again_ever_more_rarely_with_one_commitment() {
     world.calm();
     world.check();
     assert!(!holds(&world).contains(&HoldKind::Contract));
-}
-
-#[test]
-fn a_report_that_the_source_contradicts_is_never_repeated() {
-    let mut world = world(&[(0, None)]);
-    world.report_answer = Some(ReportStatus::Conflict {
-        recorded: Some(B256::repeat_byte(9)),
-        reason: "other hash".into(),
-    });
-    rounds(&mut world, 30);
-    assert_eq!(world.reports, 1);
-    assert_eq!(alarms(&world), [(AlarmKind::ReportConflict, 1)]);
-    assert!(reason(&world, world.made(0)[0]).contains("other hash"));
-}
-
-#[test]
-fn a_report_that_is_to_be_repeated_waits_as_long_as_the_source_says() {
-    let mut world = world(&[(0, None)]);
-    world.report_answer = Some(ReportStatus::Retry {
-        after_ms: Some(20_000),
-        reason: "slow down".into(),
-    });
-    rounds(&mut world, 20);
-    assert_eq!(world.reports, 1);
-    world.report_answer = None;
-    rounds(&mut world, 10);
-    assert_eq!(
-        (world.reports, stage(&world, world.made(0)[0])),
-        (2, Some(Stage::Reported))
-    );
-}
-
-#[test]
-fn a_reorg_past_a_report_is_an_alarm_that_names_the_batch_and_ends_with_the_same_hash() {
-    let mut world = world(&[(0, None)]);
-    rounds(&mut world, 5);
-    let batch = world.made(0)[0];
-    assert_eq!(stage(&world, batch), Some(Stage::Reported));
-    world.reorg_past_safe(5);
-    world.work_off();
-    assert_eq!(alarms(&world), [(AlarmKind::ReorgAfterReport, 1)]);
-    assert_eq!(world.ledger.status().alarms[0].batches, [batch]);
-    world.calm();
-    assert_eq!(world.committed(), 1, "it is committed again");
 }
 
 #[test]
