@@ -11,7 +11,7 @@ use set_chain::{ChainView, L2Provider};
 use set_lease::Leadership;
 use set_pipeline::{Account, PipelineControl};
 use set_rpc::admin::{AccountAnswer, AccountRole, AccountState};
-use set_txmgr::{BlockBudget, Journal, SignerConfig, Spending, StartParts, TxConfig, TxMgr, TxStatus};
+use set_txmgr::{BlockBudget, Journal, SignerKind, Spending, StartParts, TxConfig, TxMgr, TxStatus, Wei};
 use tokio::sync::watch;
 use tracing::info;
 
@@ -38,10 +38,21 @@ pub(crate) struct Accounts {
 #[derive(Clone)]
 struct Entry {
     signer: String,
-    table: SignerConfig,
+    kind: SignerKind,
+    daily_spending_cap: Option<Wei>,
     role: AccountRole,
     state: AccountState,
     txmgr: TxMgr,
+}
+
+/// How an account is used.
+pub(crate) struct InUse {
+    /// What its signer was opened from.
+    pub(crate) kind: SignerKind,
+    /// What it may spend in a day.
+    pub(crate) daily_spending_cap: Option<Wei>,
+    /// Where it is.
+    pub(crate) state: AccountState,
 }
 
 /// An account, as `set_status` and health look at it.
@@ -99,7 +110,8 @@ impl Accounts {
         }
         let entry = Entry {
             signer: named.name,
-            table: named.table,
+            daily_spending_cap: named.table.daily_spending_cap(),
+            kind: named.table.kind,
             role: named.role,
             state: AccountState::Active,
             txmgr: txmgr.clone(),
@@ -145,11 +157,15 @@ impl Accounts {
         self.set_state(address, AccountState::Active).is_some()
     }
 
-    /// The table of the signer that an account was opened with, where it is in use.
-    pub(crate) fn table(&self, address: Address) -> Option<(SignerConfig, AccountState)> {
+    /// How an account is used, where it is.
+    pub(crate) fn in_use(&self, address: Address) -> Option<InUse> {
         self.read(|entries| {
             let entry = entries.iter().find(|entry| entry.txmgr.address() == address)?;
-            Some((entry.table.clone(), entry.state))
+            Some(InUse {
+                kind: entry.kind.clone(),
+                daily_spending_cap: entry.daily_spending_cap,
+                state: entry.state,
+            })
         })
     }
 
@@ -210,6 +226,16 @@ impl Accounts {
                 there
             })
         })
+    }
+
+    /// Bounds anew what an account may spend in a day.
+    pub(crate) fn set_daily_spending_cap(&self, address: Address, cap: Option<Wei>) {
+        self.change(|entries| {
+            for entry in entries.iter_mut().filter(|entry| entry.txmgr.address() == address) {
+                entry.txmgr.set_daily_spending_cap(cap);
+                entry.daily_spending_cap = cap;
+            }
+        });
     }
 
     /// Takes an account out that the pipeline does not have.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -23,6 +24,7 @@ use crate::{
     after_help = "\
 First steps:
   set-sidecar check                          read the configuration and list every problem in it
+  set-sidecar check --online                 try every connection, and say what to do about each problem
   set-sidecar run                            anchor commitments and serve set_* until SIGTERM
   set-sidecar verify proof.json --commitment commitment.json
 
@@ -42,10 +44,34 @@ pub(crate) enum Command {
         config: ConfigArgs,
     },
     /// Read the configuration and list every problem in it, with its file and key. Changes nothing.
-    Check {
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
+    #[command(after_help = "\
+Exit code 0: no problem. 1: at least one.
+
+With --online, one line a check: ok, problem (with what to do about it), or skipped (another line says why).
+  nodes      each of chain.rpc_urls: reachable, chain id, caught up, head's age, clock, tags, block gas limit
+  contracts  registry and paymaster are there and answer; the registry is not paused
+  accounts   each signer serves; its account is authorised, can pay, and carries no code
+  others     the sequencer through its plugin, the lease, free ports, the data directory")]
+    Check(CheckArgs),
+    /// Change the accounts that send commitments, without a gap.
+    #[command(after_help = "\
+Before: name the new signers in [signers] and in sidecar.signers, take the old ones out of sidecar.signers (leave
+their tables), and let the sidecar run as it is. Do not reload it yourself.
+
+Steps, each repeatable: run the same command again if it ends before the last one.
+  1. authorise   the accounts that are new, on the registry, with the owner's key
+  2. reload      the running sidecar, through its admin listener: it sends from the new accounts now
+  3. drain       the old accounts: wait until nothing of them is on its way to a block
+  4. revoke      the old accounts' authorisation, with the owner's key
+
+The owner's signer is one of [signers]; it is used for steps 1 and 4 only. Where a multisig owns the registry,
+--print-calls prints what it must send for the step that is due, and ends there.
+
+Examples:
+  set-sidecar rotate --owner-signer owner
+  set-sidecar rotate --print-calls
+  set-sidecar rotate --owner-signer owner --revoke 0x…   an account besides, such as one that leaked")]
+    Rotate(RotateArgs),
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -73,6 +99,40 @@ pub(crate) enum PluginCommand {
         /// The library.
         file: PathBuf,
     },
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// Ask everybody: nodes, contracts, signers, sequencer, lease. Sends no transaction.
+    #[arg(long)]
+    pub(crate) online: bool,
+
+    /// Print the findings as JSON.
+    #[arg(long, requires = "online")]
+    pub(crate) json: bool,
+}
+
+/// How to change accounts.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// The registry owner's signer, one of [signers].
+    #[arg(long, value_name = "NAME", required_unless_present = "print_calls")]
+    pub(crate) owner_signer: Option<String>,
+
+    /// Print the owner's calls instead of sending them.
+    #[arg(long, conflicts_with = "owner_signer")]
+    pub(crate) print_calls: bool,
+
+    /// Another account whose authorisation ends too; may be given several times.
+    #[arg(long, value_name = "0x…")]
+    pub(crate) revoke: Vec<Address>,
 }
 
 /// Where configuration comes from.

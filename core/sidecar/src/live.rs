@@ -87,21 +87,19 @@ impl Live {
         let mut in_force = self.in_force.lock().await;
         let (survey, config, signers) = self.read(&in_force).await?;
         let mut answer = ReloadAnswer {
-            in_force: changed_settings(&in_force, &config),
             needs_restart: self.needs_restart(&survey.values()),
             ..ReloadAnswer::default()
         };
-        let wanted: Vec<_> = signers
-            .into_iter()
-            .filter(|signer| signer.role == AccountRole::Commitments)
-            .collect();
-        let addresses: BTreeSet<_> = wanted.iter().map(NamedSigner::address).collect();
+        let committing = signers.iter().filter(|signer| signer.role == AccountRole::Commitments);
+        let addresses: BTreeSet<_> = committing.map(NamedSigner::address).collect();
         // Those that come are admitted before those that go are retired: there is always one to send from.
-        for signer in wanted {
+        for signer in signers {
             self.admit(signer, &config, &mut answer).await?;
         }
-        if !answer.in_force.is_empty() {
+        let settings = changed_settings(&in_force, &config);
+        if !settings.is_empty() {
             self.accounts.reconfigure(&config.txmgr);
+            answer.in_force.extend(settings);
         }
         for address in self.accounts.committing() {
             if !addresses.contains(&address) {
@@ -113,14 +111,20 @@ impl Live {
         Ok(answer)
     }
 
-    /// Makes sure that a signer's account sends.
+    /// Makes sure that a signer's account is in use, with what its table says.
     async fn admit(&self, signer: NamedSigner, config: &Config, answer: &mut ReloadAnswer) -> Result<(), Problems> {
         let address = signer.address();
-        if let Some((table, state)) = self.accounts.table(address) {
-            if table != signer.table {
+        if let Some(in_use) = self.accounts.in_use(address) {
+            if in_use.kind != signer.table.kind {
                 answer.needs_restart.push(format!("signers.{}", signer.name));
             }
-            if state == AccountState::Active {
+            let cap = signer.table.daily_spending_cap();
+            if in_use.daily_spending_cap != cap {
+                self.accounts.set_daily_spending_cap(address, cap);
+                let key = format!("signers.{}.daily_spending_cap", signer.name);
+                answer.in_force.push(key);
+            }
+            if in_use.state == AccountState::Active {
                 return Ok(());
             }
             if self.accounts.resume(address, &self.control).await {
@@ -129,6 +133,10 @@ impl Live {
             }
             // It is gone from the pipeline this very moment.
             self.accounts.discard(address);
+        }
+        if signer.role == AccountRole::Sponsorship {
+            answer.needs_restart.push(format!("signers.{}", signer.name));
+            return Ok(());
         }
         let name = signer.name.clone();
         let refuse = |message: String| {

@@ -2,6 +2,7 @@
 //! command line; everything else is in the crates below.
 
 mod accounts;
+mod admin_client;
 mod assembly;
 mod check;
 mod cli;
@@ -9,6 +10,7 @@ mod config;
 mod live;
 mod logging;
 mod ports;
+mod rotate;
 mod run;
 mod services;
 mod signers;
@@ -49,7 +51,8 @@ fn dispatch(command: Command) -> Result<()> {
     let mut out = io::stdout().lock();
     match command {
         Command::Run { config } => runtime()?.block_on(run::run(config.layers())),
-        Command::Check { config } => runtime()?.block_on(check::check(&config, &mut out)),
+        Command::Check(args) => runtime()?.block_on(check::check(&args, &mut out)),
+        Command::Rotate(args) => runtime()?.block_on(rotate::rotate(&args, &mut out)),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file, &mut out),
         Command::Verify(args) => verify::verify(&args, &mut out),
         Command::Completions { shell } => {

@@ -182,7 +182,7 @@ impl TxConfig {
     }
 
     /// What a transaction would cost per gas now, for policies; `None` until the chain was seen.
-    pub(crate) fn fee_context(&self, view: &ChainView) -> Option<FeeContext> {
+    pub fn fee_context(&self, view: &ChainView) -> Option<FeeContext> {
         view.latest.map(|head| FeeContext {
             base_fee: head.next_base_fee,
             tip: self.tip(&head),

@@ -1,40 +1,81 @@
-//! `set-sidecar check`: everything that can be wrong before anybody is asked.
+//! `set-sidecar check`: everything that can be wrong before anybody is asked; and with `--online`, everything
+//! that can be wrong with those who are asked.
+
+mod accounts;
+mod contracts;
+mod neighbours;
+mod nodes;
+mod online;
+mod report;
 
 use std::{io::Write, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use eyre::Result;
+use eyre::{Result, ensure};
 use serde_json::value::RawValue;
 use set_host::{Host, HostConfig, HostError, HostServices, PluginConfig, ServiceError};
 
+use self::report::{Finding, Report};
 use crate::{
     assembly,
-    cli::ConfigArgs,
+    cli::CheckArgs,
     config::{Config, Problems},
-    signers,
+    signers::{self, NamedSigner},
 };
 
 /// How long plugins may take to end again.
 const END: Duration = Duration::from_secs(5);
 
-/// Reads everything, opens the signer's key, starts the plugins once without node or source, and says all
-/// that is wrong.
+/// Reads everything, opens the signers' keys, starts the plugins once without node or source, and says all
+/// that is wrong. Where nothing is and `--online` is asked for, tries every connection.
 ///
 /// # Errors
-/// [`Problems`], each with its file and key.
-pub(crate) async fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()> {
-    let layers = args.layers();
+/// [`Problems`], each with its file and key; or, in one line, that there are problems in what was printed.
+pub(crate) async fn check(args: &CheckArgs, out: &mut impl Write) -> Result<()> {
+    let layers = args.config.layers();
     let mut survey = Config::survey(&layers);
+    let mut signers = vec![];
     if let Some(config) = &survey.config {
-        for (key, message) in beyond_the_files(config).await {
+        let (opened, problems) = beyond_the_files(config).await;
+        signers = opened;
+        for (key, message) in problems {
             survey.complain(&key, message);
         }
     }
-    let config = match survey.config {
-        Some(config) if survey.problems.is_empty() => config,
-        _ => return Err(Problems(survey.problems).into()),
-    };
-    writeln!(out, "{}: no problems", layers.base.display())?;
+    match survey.config {
+        Some(config) if survey.problems.is_empty() => {
+            if args.online {
+                let report = online::check(&config, &signers).await?;
+                return tell(&report, args.json, out);
+            }
+            summarise(&layers.base.display().to_string(), &config, out)
+        }
+        _ if args.json => {
+            let finding = |problem: &crate::config::Problem| {
+                let message = format!("`{}` {}", problem.complaint.key, problem.complaint.message);
+                Finding::problem("configuration", &problem.origin, message, "correct it there")
+            };
+            let report = Report::new(survey.problems.iter().map(finding).collect());
+            tell(&report, args.json, out)
+        }
+        _ => Err(Problems(survey.problems).into()),
+    }
+}
+
+fn tell(report: &Report, json: bool, out: &mut impl Write) -> Result<()> {
+    if json {
+        report.print_json(out)?;
+    } else {
+        report.print(out)?;
+    }
+    out.flush()?;
+    let (problems, all) = (report.problems(), report.len());
+    ensure!(problems == 0, "{problems} of {all} checks found a problem");
+    Ok(())
+}
+
+fn summarise(base: &str, config: &Config, out: &mut impl Write) -> Result<()> {
+    writeln!(out, "{base}: no problems")?;
     let chain = &config.chain;
     writeln!(
         out,
@@ -57,21 +98,19 @@ pub(crate) async fn check(args: &ConfigArgs, out: &mut impl Write) -> Result<()>
 
 /// What no file says by itself, with the key that it hangs on: whether the key is where it should be, and
 /// what plugins think of their settings.
-async fn beyond_the_files(config: &Config) -> Vec<(String, String)> {
-    let mut problems = vec![];
-    if let Err(complaints) = signers::open(config).await {
-        problems.extend(
-            complaints
-                .into_iter()
-                .map(|complaint| (complaint.key, complaint.message)),
-        );
-    }
+async fn beyond_the_files(config: &Config) -> (Vec<NamedSigner>, Vec<(String, String)>) {
+    let (signers, complaints) = match signers::open(config).await {
+        Ok(signers) => (signers, vec![]),
+        Err(complaints) => (vec![], complaints),
+    };
+    let complaints = complaints.into_iter();
+    let mut problems: Vec<_> = complaints.map(|complaint| (complaint.key, complaint.message)).collect();
     for error in plugin_problems(config).await {
         let position = config.plugins.iter().position(|plugin| plugin.id == error.plugin);
         let key = position.map_or_else(|| "plugins".to_owned(), |position| format!("plugins.{position}"));
         problems.push((key, format!("({}): {}", error.plugin, error.problem)));
     }
-    problems
+    (signers, problems)
 }
 
 /// What the host sees without running a plugin, and only if that is nothing, what plugins say at their start.
