@@ -22,6 +22,10 @@ pub fn describe_metrics() {
         "The sending account's balance at the head, in wei."
     );
     metrics::describe_gauge!(
+        "set_tx_spent_today_wei",
+        "What the transactions of this UTC day cost, or may still cost, in wei."
+    );
+    metrics::describe_gauge!(
         "set_tx_leading",
         "Whether this process may send from the account: 1 or 0."
     );

@@ -4,7 +4,7 @@ use alloy::{
     consensus::{TxEip1559, TxEnvelope, transaction::SignerRecoverable},
     eips::Decodable2718,
 };
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, keccak256};
 use set_chain::{BlockRef, SettlementTag};
 use set_types::Timestamp;
 use tokio::time::Instant;
@@ -100,12 +100,6 @@ pub(crate) fn unsigned(call: &Call, nonce: u64, chain_id: u64, terms: FeeTerms) 
         access_list: Default::default(),
         input: call.data.clone(),
     }
-}
-
-/// The most that a transaction may cost, in wei, beside what an OP Stack chain charges for L1 data.
-pub(crate) fn most(tx: &TxEip1559) -> U256 {
-    let gas = U256::from(tx.gas_limit).saturating_mul(U256::from(tx.max_fee_per_gas));
-    gas.saturating_add(tx.value)
 }
 
 /// A version of which the bytes are not at hand: enough to recognise it in a block.

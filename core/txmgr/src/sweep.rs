@@ -19,6 +19,8 @@ use op_alloy::network::Optimism;
 use set_chain::{BlockRef, L2Provider};
 use set_types::Log;
 
+use crate::spending::fees_paid;
+
 type Block = <Optimism as Network>::BlockResponse;
 type Receipt = <Optimism as Network>::ReceiptResponse;
 
@@ -82,7 +84,7 @@ pub(crate) struct Inclusion {
     pub(crate) block: BlockRef,
     pub(crate) succeeded: bool,
     pub(crate) gas_used: u64,
-    /// Fees that it paid, in wei, without what the operator fee adds for gas.
+    /// All fees that it paid, in wei.
     pub(crate) fees: U256,
     pub(crate) logs: Vec<Log>,
 }
@@ -239,18 +241,9 @@ fn inclusion(receipt: &Receipt, block: BlockRef) -> Inclusion {
         block,
         succeeded: receipt.status(),
         gas_used: receipt.gas_used(),
-        fees: fees(receipt),
+        fees: fees_paid(receipt),
         logs: logs.collect(),
     }
-}
-
-/// What a receipt says was paid: for gas, for L1 data, and the constant part of the operator fee. Of the
-/// rest of that fee it gives only parameters, whose meaning changed with Jovian.
-fn fees(receipt: &Receipt) -> U256 {
-    let gas = U256::from(receipt.gas_used()) * U256::from(receipt.effective_gas_price());
-    let l1 = receipt.l1_block_info.l1_fee.unwrap_or_default();
-    let operator = receipt.l1_block_info.operator_fee_constant.unwrap_or_default();
-    gas.saturating_add(U256::from(l1)).saturating_add(U256::from(operator))
 }
 
 async fn fetch_blocks(

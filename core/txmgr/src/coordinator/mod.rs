@@ -230,6 +230,7 @@ impl Coordinator {
                 Ok(()) = self.daily_caps.changed() => {
                     let cap = *self.daily_caps.borrow_and_update();
                     self.spending.set_cap(cap);
+                    self.alarms.clear(AlarmKind::SpendingCap);
                     self.retry_front();
                 }
                 () = self.lead.changed() => {}
@@ -310,6 +311,7 @@ impl Coordinator {
         gauge("set_tx_queued", status.queued as f64);
         gauge("set_tx_in_flight", status.in_flight.len() as f64);
         gauge("set_tx_awaiting_settlement", status.awaiting_settlement as f64);
+        gauge("set_tx_spent_today_wei", f64::from(status.spent_today));
         gauge("set_tx_leading", f64::from(u8::from(status.leading)));
         self.status.send_replace(Arc::new(status));
     }
@@ -319,8 +321,8 @@ impl Coordinator {
 /// journal until they are to be sent again: most are in a block already.
 fn recover(journal: &mut Journal, account: Address, spending: &mut Spending) -> Vec<(u64, Slot)> {
     let recovered = journal.take_recovered().into_iter();
-    let slots = recovered.map(|Recovered { nonce, versions, most }| {
-        spending.recover(nonce, most, Timestamp::now());
+    let slots = recovered.map(|Recovered { nonce, versions, cost }| {
+        spending.recover(nonce, cost, Timestamp::now());
         let has_call = versions.iter().any(|version| !version.filler);
         let id = has_call.then_some(CallId::Recovered { account, nonce });
         let newest = versions.last().map(|version| version.hash);

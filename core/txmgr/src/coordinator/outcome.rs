@@ -83,7 +83,12 @@ impl Coordinator {
         if self.ledger.open().is_empty() {
             // Whatever hindered sending, there is nothing left that it hinders.
             self.clear_refusals();
-            for kind in [AlarmKind::FeeCeiling, AlarmKind::Signer, AlarmKind::PassedOver] {
+            for kind in [
+                AlarmKind::FeeCeiling,
+                AlarmKind::Signer,
+                AlarmKind::PassedOver,
+                AlarmKind::SpendingCap,
+            ] {
                 self.alarms.clear(kind);
             }
         }
@@ -106,11 +111,7 @@ impl Coordinator {
         let is_filler = known.iter().any(|known| known.hash == hash && known.filler);
         let version = slot.versions.iter().position(|version| version.hash == hash);
         let version = version.map(|position| slot.versions.swap_remove(position));
-        let value = version.as_ref().map(|version| version.tx.value);
-        let value = value.filter(|_| succeeded).unwrap_or_default();
-        let operator_fee = self.operator_fee(gas_used);
-        self.spending
-            .paid(nonce, fees.saturating_add(operator_fee).saturating_add(value));
+        self.spending.paid(nonce, fees, succeeded);
         self.ledger.include(
             nonce,
             Included {

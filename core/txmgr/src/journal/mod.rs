@@ -18,9 +18,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes};
 
-use crate::slot::{self, Known, Version};
+use crate::{
+    slot::{Known, Version},
+    spending::Cost,
+};
 use disk::Disk;
 use record::Kind;
 pub(crate) use shared::SharedJournal;
@@ -65,8 +68,8 @@ pub(crate) struct Recovered {
     pub(crate) nonce: u64,
     /// Its versions, in the order in which they were signed.
     pub(crate) versions: Vec<Known>,
-    /// The most that any of them may cost, in wei.
-    pub(crate) most: U256,
+    /// The most that any of them may cost.
+    pub(crate) cost: Cost,
 }
 
 /// The signed transactions of one account that the chain has not settled yet.
@@ -100,14 +103,14 @@ impl Journal {
         let mut recovered = Vec::with_capacity(disk.live().len());
         for (nonce, places) in disk.live() {
             let mut versions = Vec::with_capacity(places.len());
-            let mut most = U256::ZERO;
+            let mut cost = Cost::default();
             for place in places {
                 let raw = disk.read(*nonce, place.hash)?;
                 let version = raw
                     .and_then(Version::decode)
                     .filter(|version| version.tx.nonce == *nonce);
                 if let Some(version) = version {
-                    most = most.max(slot::most(&version.tx));
+                    cost = cost.or(Cost::of(&version.tx));
                     versions.push(Known {
                         hash: version.hash,
                         filler: version.is_filler(address),
@@ -118,7 +121,7 @@ impl Journal {
                 tracing::warn!(nonce, "journal holds no transaction for a nonce that it names");
             } else {
                 let nonce = *nonce;
-                recovered.push(Recovered { nonce, versions, most });
+                recovered.push(Recovered { nonce, versions, cost });
             }
         }
         Ok(Self {

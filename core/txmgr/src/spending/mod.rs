@@ -8,6 +8,7 @@
 //! restart reads it; what the journal holds and the file does not, after a crash or because the file
 //! was lost, is reserved again, as of now. So a lost file forgets only what was settled that day.
 
+mod cost;
 mod file;
 
 use std::{collections::BTreeMap, path::Path};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use set_types::Timestamp;
 
 use crate::Wei;
+pub(crate) use cost::{Cost, fees_paid};
 use file::File;
 pub use file::SpendingError;
 pub(crate) use file::Unsaved;
@@ -50,15 +52,24 @@ pub(crate) struct Books {
 struct Entry {
     /// The day on which it counts.
     day: i64,
-    /// Most that any of its versions may cost, in wei.
-    reserved: U256,
+    /// Most that any of its versions may cost in fees, in wei.
+    fees: U256,
+    /// Most that any of its versions sends along, in wei.
+    value: U256,
     /// What it paid, while it is in a block.
     paid: Option<U256>,
 }
 
 impl Entry {
+    const fn reserved(&self) -> Cost {
+        Cost {
+            fees: self.fees,
+            value: self.value,
+        }
+    }
+
     fn counts(&self) -> U256 {
-        self.paid.unwrap_or(self.reserved)
+        self.paid.unwrap_or(self.reserved().most())
     }
 }
 
@@ -126,13 +137,15 @@ impl Spending {
 
     /// Reserves what a version that is about to be signed may cost. A nonce's earlier versions are
     /// counted with it: only what goes beyond them is added.
-    pub(crate) fn admit(&mut self, nonce: u64, most: U256, now: Timestamp) -> Result<(), OverCap> {
+    pub(crate) fn admit(&mut self, nonce: u64, cost: Cost, now: Timestamp) -> Result<(), OverCap> {
         self.turn_to(now);
         let earlier = self.books.open.get(&nonce);
         let counted = earlier.filter(|entry| entry.day >= self.books.day);
-        let reserved = earlier.map_or(most, |entry| entry.reserved.max(most));
+        let reserved = earlier.map_or(cost, |entry| entry.reserved().or(cost));
         let spent = self.sum();
-        let more = reserved.saturating_sub(counted.map_or(U256::ZERO, Entry::counts));
+        let more = reserved
+            .most()
+            .saturating_sub(counted.map_or(U256::ZERO, Entry::counts));
         if let Some(cap) = self.cap
             && !more.is_zero()
             && spent.saturating_add(more) > cap
@@ -140,26 +153,28 @@ impl Spending {
             return Err(OverCap {
                 cap,
                 spent,
-                asked: most,
+                asked: cost.most(),
                 until: day_after(now),
             });
         }
-        self.put(nonce, reserved, None);
+        self.put(nonce, reserved);
         Ok(())
     }
 
     /// Counts what an earlier run signed, unless the books know of it.
-    pub(crate) fn recover(&mut self, nonce: u64, most: U256, now: Timestamp) {
+    pub(crate) fn recover(&mut self, nonce: u64, cost: Cost, now: Timestamp) {
         self.turn_to(now);
         if !self.books.open.contains_key(&nonce) {
-            self.put(nonce, most, None);
+            self.put(nonce, cost);
         }
     }
 
-    /// A nonce's transaction is in a block and paid so much.
-    pub(crate) fn paid(&mut self, nonce: u64, paid: U256) {
+    /// A nonce's transaction is in a block and paid so much in fees. What it was to send along is spent
+    /// too where it succeeded.
+    pub(crate) fn paid(&mut self, nonce: u64, fees: U256, succeeded: bool) {
         if let Some(entry) = self.books.open.get_mut(&nonce) {
-            entry.paid = Some(paid);
+            let value = if succeeded { entry.value } else { U256::ZERO };
+            entry.paid = Some(fees.saturating_add(value));
             self.changed = true;
         }
     }
@@ -190,9 +205,14 @@ impl Spending {
         Some(file.unsaved(&self.books))
     }
 
-    fn put(&mut self, nonce: u64, reserved: U256, paid: Option<U256>) {
-        let day = self.books.day;
-        self.books.open.insert(nonce, Entry { day, reserved, paid });
+    fn put(&mut self, nonce: u64, Cost { fees, value }: Cost) {
+        let entry = Entry {
+            day: self.books.day,
+            fees,
+            value,
+            paid: None,
+        };
+        self.books.open.insert(nonce, entry);
         self.changed = true;
     }
 
@@ -236,6 +256,13 @@ mod tests {
         U256::from(amount)
     }
 
+    fn fees(amount: u64) -> Cost {
+        Cost {
+            fees: wei(amount),
+            value: U256::ZERO,
+        }
+    }
+
     fn capped(cap: u128) -> Spending {
         Spending::in_memory().with_cap(Some(Wei(cap)))
     }
@@ -253,30 +280,30 @@ mod tests {
     #[test]
     fn a_cap_is_reached_and_corrections_make_room() {
         let mut spending = capped(100);
-        spending.admit(0, wei(60), at(9, 1)).unwrap();
-        let over = spending.admit(1, wei(41), at(9, 2)).unwrap_err();
+        spending.admit(0, fees(60), at(9, 1)).unwrap();
+        let over = spending.admit(1, fees(41), at(9, 2)).unwrap_err();
         assert_eq!((over.spent, over.until), (wei(60), at(10, 0)));
         assert!(over.to_string().contains("1970-01-11T00:00:00Z"), "{over}");
-        spending.paid(0, wei(10));
-        spending.admit(1, wei(41), at(9, 3)).unwrap();
+        spending.paid(0, wei(10), true);
+        spending.admit(1, fees(41), at(9, 3)).unwrap();
         assert_eq!(spending.today(at(9, 4)), wei(51));
         // The next day is empty, and a higher cap counts at once.
         assert_eq!(spending.today(at(10, 0)), wei(0));
-        spending.admit(2, wei(100), at(10, 0)).unwrap();
-        assert!(spending.admit(3, wei(1), at(10, 1)).is_err());
+        spending.admit(2, fees(100), at(10, 0)).unwrap();
+        assert!(spending.admit(3, fees(1), at(10, 1)).is_err());
         spending.set_cap(Some(Wei(101)));
-        spending.admit(3, wei(1), at(10, 2)).unwrap();
+        spending.admit(3, fees(1), at(10, 2)).unwrap();
     }
 
     #[test]
     fn a_replacement_counts_once_at_the_highest() {
         let mut spending = capped(100);
-        spending.admit(0, wei(40), at(9, 0)).unwrap();
-        spending.admit(0, wei(90), at(9, 1)).unwrap();
+        spending.admit(0, fees(40), at(9, 0)).unwrap();
+        spending.admit(0, fees(90), at(9, 1)).unwrap();
         // A filler costs less, but the dearer version may still be included.
-        spending.admit(0, wei(5), at(9, 2)).unwrap();
+        spending.admit(0, fees(5), at(9, 2)).unwrap();
         assert_eq!(spending.today(at(9, 3)), wei(90));
-        spending.admit(0, wei(101), at(9, 4)).unwrap_err();
+        spending.admit(0, fees(101), at(9, 4)).unwrap_err();
         // What was never included is given back.
         spending.closed(0);
         assert_eq!(spending.today(at(9, 5)), wei(0));
@@ -285,44 +312,59 @@ mod tests {
     #[test]
     fn a_reorg_reserves_again() {
         let mut spending = capped(100);
-        spending.admit(0, wei(80), at(9, 0)).unwrap();
-        spending.paid(0, wei(20));
+        spending.admit(0, fees(80), at(9, 0)).unwrap();
+        spending.paid(0, wei(20), true);
         spending.reopened(0);
         assert_eq!(spending.today(at(9, 1)), wei(80));
-        spending.paid(0, wei(30));
+        spending.paid(0, wei(30), true);
         spending.closed(0);
         assert_eq!(spending.today(at(9, 2)), wei(30));
     }
 
     #[test]
+    fn what_is_sent_along_counts_unless_it_comes_back() {
+        let mut spending = capped(100);
+        let cost = Cost {
+            fees: wei(20),
+            value: wei(50),
+        };
+        spending.admit(0, cost, at(9, 0)).unwrap();
+        spending.admit(1, fees(31), at(9, 0)).unwrap_err();
+        spending.paid(0, wei(5), true);
+        assert_eq!(spending.today(at(9, 1)), wei(55));
+        spending.paid(0, wei(5), false);
+        assert_eq!(spending.today(at(9, 2)), wei(5));
+    }
+
+    #[test]
     fn a_clock_set_back_gives_nothing_back() {
         let mut spending = capped(100);
-        spending.admit(0, wei(100), at(9, 0)).unwrap();
-        spending.admit(1, wei(1), at(8, 0)).unwrap_err();
+        spending.admit(0, fees(100), at(9, 0)).unwrap();
+        spending.admit(1, fees(1), at(8, 0)).unwrap_err();
         spending.closed(0);
-        spending.admit(1, wei(100), at(8, 1)).unwrap();
-        spending.admit(2, wei(1), at(8, 2)).unwrap_err();
-        spending.paid(1, wei(100));
+        spending.admit(1, fees(100), at(8, 1)).unwrap();
+        spending.admit(2, fees(1), at(8, 2)).unwrap_err();
+        spending.paid(1, wei(100), true);
         spending.closed(1);
-        spending.admit(2, wei(1), at(8, 3)).unwrap_err();
-        spending.admit(2, wei(100), at(9, 0)).unwrap();
+        spending.admit(2, fees(1), at(8, 3)).unwrap_err();
+        spending.admit(2, fees(100), at(9, 0)).unwrap();
     }
 
     #[test]
     fn a_lost_file_begins_with_what_the_journal_holds() {
         let dir = tempfile::tempdir().unwrap();
         let mut spending = open(&dir).with_cap(Some(Wei(100)));
-        spending.admit(7, wei(60), at(9, 0)).unwrap();
+        spending.admit(7, fees(60), at(9, 0)).unwrap();
         save(&mut spending);
         let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
 
         let mut kept = open(&dir);
-        kept.recover(7, wei(99), at(9, 1));
+        kept.recover(7, fees(99), at(9, 1));
         assert_eq!(kept.today(at(9, 1)), wei(60), "the books know of it");
 
         fs::write(&path, "{").unwrap();
         let mut damaged = open(&dir);
-        damaged.recover(7, wei(60), at(9, 1));
+        damaged.recover(7, fees(60), at(9, 1));
         assert_eq!(damaged.today(at(9, 1)), wei(60));
         let aside = fs::read_dir(dir.path())
             .unwrap()
@@ -338,7 +380,7 @@ mod tests {
     fn books_of_a_newer_version_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let mut spending = open(&dir);
-        spending.admit(7, wei(60), at(9, 0)).unwrap();
+        spending.admit(7, fees(60), at(9, 0)).unwrap();
         save(&mut spending);
         let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
         let newer = fs::read_to_string(&path)
@@ -418,7 +460,7 @@ mod tests {
                             None => tried.push(Remembered { nonce, day, most, paid: None, closed: false }),
                         }
                         let fits = sum(&tried) <= CAP || sum(&tried) == sum(&all);
-                        prop_assert_eq!(spending.admit(nonce, wei(most), at(day, 5)).is_ok(), fits);
+                        prop_assert_eq!(spending.admit(nonce, fees(most), at(day, 5)).is_ok(), fits);
                         if fits {
                             all = tried;
                         }
@@ -427,7 +469,7 @@ mod tests {
                         if let Some(one) = all.iter_mut().find(seen(nonce)) {
                             let paid = one.most * percent / 100;
                             one.paid = Some(paid);
-                            spending.paid(nonce, wei(paid));
+                            spending.paid(nonce, wei(paid), true);
                         }
                     }
                     Step::Reorg(nonce) => {
@@ -448,7 +490,7 @@ mod tests {
                         spending = open(&dir).with_cap(Some(Wei(CAP.into())));
                         // The journal holds what is not closed; the books know of all of it.
                         for one in all.iter().filter(|one| !one.closed) {
-                            spending.recover(one.nonce, wei(one.most), at(day, 7));
+                            spending.recover(one.nonce, fees(one.most), at(day, 7));
                         }
                     }
                 }

@@ -9,7 +9,7 @@ use set_txmgr::{CallId, Journal, TxEvent};
 use crate::fixture::{Account, empty_pool, foreign_transfer, key, patient, received, transfer};
 
 /// The journal is free once the killed coordinator is gone.
-async fn open(dir: &Path, anvil: &Anvil) -> Journal {
+pub(crate) async fn open(dir: &Path, anvil: &Anvil) -> Journal {
     loop {
         match Journal::open(dir, anvil.chain_id(), key().address()) {
             Err(set_txmgr::JournalError::InUse(_)) => tokio::task::yield_now().await,
