@@ -5,7 +5,14 @@
 mod anchoring;
 mod command_line;
 mod crashes;
+mod disk;
+mod money;
+mod node;
+mod registry;
+mod reorgs;
 mod restart;
+mod sequencer;
 mod serving;
 mod stage;
+mod standby;
 mod watch;

@@ -44,7 +44,7 @@ async fn send(stage: &Stage, from: usize, call: impl SolCall, tip: u128) -> B256
 }
 
 /// The same, and waits until it is in a block and has succeeded.
-async fn mined(stage: &Stage, from: usize, call: impl SolCall) -> B256 {
+pub(crate) async fn mined(stage: &Stage, from: usize, call: impl SolCall) -> B256 {
     let hash = send(stage, from, call, 1).await;
     let included = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
@@ -60,7 +60,7 @@ async fn mined(stage: &Stage, from: usize, call: impl SolCall) -> B256 {
     hash
 }
 
-fn authorise(account: Address, authorized: bool) -> setSequencerAuthorizationCall {
+pub(crate) fn authorise(account: Address, authorized: bool) -> setSequencerAuthorizationCall {
     setSequencerAuthorizationCall {
         sequencer: account,
         authorized,
@@ -94,7 +94,7 @@ impl Shut {
     const fn seen_as(self) -> (&'static str, &'static str) {
         match self {
             Self::Paused => ("contract", "pause"),
-            Self::Unauthorised => ("account", "authorised"),
+            Self::Unauthorised => ("account", "setsequencerauthorization"),
         }
     }
 }
