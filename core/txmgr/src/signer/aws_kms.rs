@@ -41,7 +41,6 @@ const TRIES: u32 = 5;
 const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Signs for one account with a key in KMS.
-#[derive(Debug)]
 pub(super) struct AwsKms {
     client: Client,
     key_id: String,

@@ -211,7 +211,7 @@ async fn a_refusal_says_what_to_do(#[case] code: &'static str, #[case] said: &'s
     let signer = kms.connect().await.unwrap();
     let signing = signer.sign(&tx(0)).await.unwrap_err().to_string();
     let kms = Kms::start(move |_, _| Some(Instead::Error(code, said))).await;
-    let starting = kms.connect().await.unwrap_err();
+    let starting = kms.connect().await.err().unwrap();
     for error in [signing, starting] {
         assert!(error.contains(advice) && error.contains(said), "{error}");
         assert!(!error.contains("hunter2") && !error.contains("AKIDTEST"), "{error}");
