@@ -76,7 +76,7 @@ impl AdminServer {
             .map_err(listen)?;
         let address = server.local_addr().map_err(listen)?;
         let handle = server.start(method::router(METHODS, program)?);
-        info!(%address, "admin json-rpc is served");
+        info!(%address, "admin methods are served");
         Ok(Self { address, handle })
     }
 

@@ -15,6 +15,6 @@ mod version;
 pub use commitment::{CommitmentAnswer, PageAnswer};
 pub use plugin::PluginAnswer;
 pub use proof::{CheckAnswer, InclusionProofAnswer, VerifyInclusionAnswer};
-pub use status::{BlockAnswer, ChainAnswer, IndexAnswer, StatusAnswer};
+pub use status::{BlockAnswer, ChainAnswer, EndpointAnswer, IndexAnswer, StatusAnswer};
 pub use stream::{IndexedHeadAnswer, StreamHeadAnswer};
 pub use version::{MethodAnswer, ParamAnswer, VersionAnswer};

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, U64};
 use serde::{Deserialize, Serialize};
-use set_chain::BlockRef;
+use set_chain::{BlockRef, EndpointHealth};
 
 /// How everything is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,12 +27,35 @@ pub struct ChainAnswer {
     pub reachable: bool,
     /// Why not.
     pub error: Option<String>,
+    /// The node that answers, as scheme, host and port.
+    pub endpoint: Option<String>,
+    /// Every node, the preferred one first.
+    pub endpoints: Vec<EndpointAnswer>,
     /// The newest block.
     pub latest: Option<BlockAnswer>,
     /// The newest block whose data is on L1.
     pub safe: Option<BlockAnswer>,
     /// The newest block that L1 finalized.
     pub finalized: Option<BlockAnswer>,
+}
+
+/// One of the chain's nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointAnswer {
+    /// Scheme, host and port.
+    pub endpoint: String,
+    /// Why it is passed over; null while it is well.
+    pub error: Option<String>,
+}
+
+impl From<&EndpointHealth> for EndpointAnswer {
+    fn from(health: &EndpointHealth) -> Self {
+        Self {
+            endpoint: health.endpoint.clone(),
+            error: health.error.clone(),
+        }
+    }
 }
 
 /// The index.

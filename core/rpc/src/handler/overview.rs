@@ -48,6 +48,8 @@ pub(crate) async fn status(service: &Service, _: Args) -> Result<StatusAnswer, R
             chain_id: U64::from(service.parts.chain_id),
             reachable: view.reachable,
             error: view.error.clone(),
+            endpoint: view.endpoint.clone(),
+            endpoints: view.endpoints.iter().map(Into::into).collect(),
             latest: view.latest.map(|head| head.block.into()),
             safe: view.safe.map(BlockAnswer::from),
             finalized: view.finalized.map(BlockAnswer::from),

@@ -279,6 +279,7 @@ impl Fixture {
             };
             self.index.apply(block(number), step).await.unwrap();
         }
+        self.index.confirm();
     }
 
     pub(crate) fn wait(&mut self, pending: PendingCommitment) {

@@ -1,0 +1,132 @@
+//! `set-sidecar rotate` while commitments flow, broken off at each step and run again.
+
+use std::time::Duration;
+
+use alloy::{providers::Provider, rpc::types::Filter, sol_types::SolEvent};
+use set_chain::bindings::SetRegistry;
+use set_testkit::{Anvil, Process, Sequencer, sequencer::Load};
+
+use crate::desk::{Desk, FIRST, OWNER, PATIENCE, Running, SECOND, Settings};
+
+const BATCHES: usize = 120;
+
+async fn flowing() -> (Desk, Running) {
+    let load = Load {
+        interval: Duration::from_millis(100),
+        events: 1..=4,
+        batches: Some(BATCHES as u64),
+    };
+    let desk = Desk::with(Sequencer::builder().seed(51).streams(4).load(load)).await;
+    let sidecar = desk.run().await;
+    assert!(desk.stack.sequencer.reported(5, PATIENCE).await);
+    desk.write(&Settings {
+        sidecar: "signers = [\"second\"]".to_owned(),
+        ..Settings::default()
+    });
+    (desk, sidecar)
+}
+
+fn rotate(desk: &Desk, sidecar: &Running, more: &[&str]) -> Process {
+    let program = desk.program(&["rotate"]).args(more.iter().copied());
+    let listen = format!("rpc.admin_listen={}", sidecar.admin);
+    program.args(["--set", &listen]).spawn().unwrap()
+}
+
+async fn succeeds(process: &Process) {
+    let status = process.wait(PATIENCE).await.unwrap();
+    assert!(status.success(), "{:#?}", process.lines());
+}
+
+/// Checks that all is anchored once, by both, and that at each moment one of them could.
+async fn assert_without_a_gap(desk: &Desk) {
+    assert!(desk.stack.sequencer.reported(BATCHES, PATIENCE).await);
+    let senders = desk.anchored_once_by().await;
+    let [first, second] = [FIRST, SECOND].map(|index| Anvil::account(index).address());
+    assert!(senders[&first] > 0 && senders[&second] > 0, "{senders:?}");
+    assert!(!desk.authorised(FIRST).await);
+    assert!(desk.authorised(SECOND).await);
+    let filter = Filter::new()
+        .address(desk.stack.contracts.registry)
+        .event_signature(SetRegistry::SequencerAuthorized::SIGNATURE_HASH)
+        .from_block(0);
+    let mut authorised = 0_i32;
+    for (position, log) in desk
+        .stack
+        .chain
+        .provider()
+        .get_logs(&filter)
+        .await
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
+        let change = SetRegistry::SequencerAuthorized::decode_log(&log.inner).unwrap();
+        authorised += if change.authorized { 1 } else { -1 };
+        assert!(authorised > 0, "nobody was authorised after change {position}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_change_while_commitments_flow() {
+    let (desk, sidecar) = flowing().await;
+    let first = rotate(&desk, &sidecar, &["--owner-signer", "owner"]);
+    succeeds(&first).await;
+    for step in ["1/4 authorise", "2/4 reload", "3/4 drain", "4/4 revoke", "done"] {
+        assert!(
+            first.lines().iter().any(|line| line.starts_with(step)),
+            "{step}: {:#?}",
+            first.lines()
+        );
+    }
+    // Nothing is left to do.
+    succeeds(&rotate(&desk, &sidecar, &["--owner-signer", "owner"])).await;
+    assert_without_a_gap(&desk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_broke_off_goes_on_where_it_was() {
+    let (desk, sidecar) = flowing().await;
+    let owner = ["--owner-signer", "owner"];
+    for step in ["1/4 authorise", "2/4 reload", "3/4 drain"] {
+        let broken = rotate(&desk, &sidecar, &owner);
+        broken.line_with(step, PATIENCE).await.unwrap();
+        broken.kill();
+        broken.wait(PATIENCE).await.unwrap();
+    }
+    // The sidecar forgets whom it retired, too.
+    sidecar.process.kill();
+    sidecar.process.wait(PATIENCE).await.unwrap();
+    drop(sidecar);
+    let sidecar = desk.run().await;
+    succeeds(&rotate(&desk, &sidecar, &owner)).await;
+    assert_without_a_gap(&desk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_own_the_registry_gets_the_calls_instead() {
+    let (desk, sidecar) = flowing().await;
+    let printed = rotate(&desk, &sidecar, &["--print-calls"]);
+    succeeds(&printed).await;
+    let second = Anvil::account(SECOND).address().to_string();
+    assert!(
+        printed.lines().iter().any(|line| line.contains(&second)),
+        "{:#?}",
+        printed.lines()
+    );
+    assert!(!desk.authorised(SECOND).await, "nothing was sent");
+
+    // Account 1 is no owner.
+    desk.write(&Settings {
+        sidecar: "signers = [\"second\"]".to_owned(),
+        more: "[signers.impostor]\nkind = \"env\"\nvariable = \"FIRST_KEY\"\n".to_owned(),
+        ..Settings::default()
+    });
+    let refused = rotate(&desk, &sidecar, &["--owner-signer", "impostor"]);
+    assert!(!refused.wait(PATIENCE).await.unwrap().success());
+    let owner = Anvil::account(OWNER).address().to_string();
+    assert!(
+        refused.lines().iter().any(|line| line.contains(&owner)),
+        "{:#?}",
+        refused.lines()
+    );
+}
