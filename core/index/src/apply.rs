@@ -53,6 +53,17 @@ impl Index {
         Ok(removed)
     }
 
+    /// Goes on from `to`, though what lies between the cursor and it was not read: no node has it any more.
+    /// What is held from before stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be written; then the cursor stays.
+    pub async fn skip(&self, to: BlockRef) -> Result<(), StoreError> {
+        self.store.write(move |transaction| leave_out(transaction, to)).await?;
+        self.show_progress().await?;
+        Ok(())
+    }
+
     /// Forgets the chain, to follow it anew from its first block. What was reported stays known.
     ///
     /// # Errors
@@ -160,6 +171,14 @@ fn set_cursor(transaction: &WriteTransaction, to: BlockRef) -> Result<(), StoreE
     Ok(())
 }
 
+fn leave_out(transaction: &WriteTransaction, to: BlockRef) -> Result<(), StoreError> {
+    // Blocks below the gap say nothing about reorgs any more.
+    transaction.delete_table(BLOCKS)?;
+    transaction.open_table(BLOCKS)?.insert(to.number, &encode_block(&to))?;
+    transaction.open_table(FOLLOWED)?.remove(ANCHOR)?;
+    set_cursor(transaction, to)
+}
+
 fn take_back(transaction: &WriteTransaction, to: BlockRef) -> Result<u64, StoreError> {
     let mut commitments = transaction.open_table(COMMITMENTS)?;
     let mut by_stream = transaction.open_table(BY_STREAM)?;
@@ -177,6 +196,7 @@ fn take_back(transaction: &WriteTransaction, to: BlockRef) -> Result<u64, StoreE
         let record = commitments
             .remove(&id)?
             .map(|row| Record::decode(batch_id, row.value()))
+            .transpose()?
             .ok_or_else(|| StoreError::Damaged(format!("commitment {batch_id} is listed but not there")))?;
         let log = &record.entry.log;
         by_stream.remove(&stream_row(

@@ -7,10 +7,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use set_types::{BatchId, Commitment, StreamId, Timestamp};
 
-use crate::{
-    Opening, StoreError,
-    store::{Layout, Store},
-};
+use crate::{Opening, StoreError, opening::Layout, store::Store};
 
 const LAYOUT: Layout = Layout {
     name: "durable store",
@@ -119,12 +116,12 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Opens the file, or a store in memory where `path` is `None`. The whole file is checked; a damaged
-    /// one is moved aside with an error in the log, and an empty one takes its place.
+    /// Opens the file, or a store in memory where `path` is `None`. The whole file is checked. Where it can be
+    /// read but not written, a copy of it in memory is used, and an error in the log says so.
     ///
     /// # Errors
-    /// [`StoreError::NewerSchema`] and [`StoreError::InUse`] leave the file alone;
-    /// [`StoreError::Open`] where it can be neither read nor created.
+    /// [`StoreError::Unrecoverable`] if it is damaged, [`StoreError::NewerSchema`] and [`StoreError::InUse`],
+    /// all of which leave the file alone; [`StoreError::Open`] where it cannot be read.
     pub async fn open(path: Option<&Path>) -> Result<Self, StoreError> {
         let path = path.map(Path::to_owned);
         let opened = tokio::task::spawn_blocking(move || Store::open(path.as_deref(), LAYOUT)).await;
@@ -345,7 +342,7 @@ mod tests {
             store.quarantined().await.unwrap(),
             [entry(1, "a gap"), entry(2, "again")]
         );
-        assert_eq!(store.conflicts().await.unwrap(), [conflict]);
+        assert_eq!(store.conflicts().await.unwrap(), std::slice::from_ref(&conflict));
         assert_eq!(
             store.plugin_value("source", "cursor").await.unwrap().as_deref(),
             Some(&b"7"[..])

@@ -37,7 +37,32 @@ pub enum StoreError {
         /// What the file system says.
         source: std::io::Error,
     },
-    /// Reading or writing failed (disk full, input/output error, damage).
+    /// A file that cannot be had again from elsewhere is damaged. It is left as it is.
+    #[error(
+        "the {name} {path} is damaged: {reason}. Restore it from a backup, or move it away to start without what it \
+         held{kept}",
+        path = .path.display(),
+        kept = .copy.as_ref().map_or_else(String::new, |copy| format!("; a copy is kept at {}", copy.display()))
+    )]
+    Unrecoverable {
+        /// Which store it is.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// Where a copy of it is, if one could be made.
+        copy: Option<PathBuf>,
+    },
+    /// The disk takes or gives nothing: it is full, read-only, or fails. Trying again later may help.
+    #[error("{path}: {source}; make room on its disk, or make it writable: it is tried again", path = .path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What redb says.
+        source: Box<redb::Error>,
+    },
+    /// Reading or writing failed (input/output error, damage).
     #[error("the store failed: {0}")]
     Storage(#[from] Box<redb::Error>),
     /// A row refers to one that is not there, or is no row of ours.

@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     Entry, Index, Step, StoreError,
-    chain_logs::{read_headers, read_range},
+    chain_logs::{is_pruned, read_headers, read_range},
     decoder::LogDecoder,
     range::RangeSize,
 };
@@ -51,7 +51,10 @@ pub(crate) enum FollowError {
     Node { method: &'static str, cause: String },
     #[error("block {0} changed while it was read")]
     Moved(u64),
-    #[error("the node's head, block {head}, is below block {needed}, where following begins: it may still be syncing")]
+    #[error(
+        "the node lacks block {needed}, which was followed or is where that begins: its head is {head}, and it may \
+             still be syncing"
+    )]
     Behind { head: u64, needed: u64 },
 }
 
@@ -64,6 +67,15 @@ enum Outcome {
     CaughtUp,
     /// The node has not said yet what its newest block is.
     NoHead,
+}
+
+/// How blocks that were followed compare with the chain that a node serves.
+#[derive(Debug, Default)]
+struct Comparison {
+    /// The first that it has.
+    common: Option<BlockRef>,
+    /// Whether it has another block in the place of one before that.
+    forked: bool,
 }
 
 /// Keeps an [`Index`] at the head of the chain.
@@ -126,7 +138,7 @@ impl<D: LogDecoder> Follower<D> {
                 }
                 Err(error) => {
                     // Asking for less is no failure; a node that limits ranges is found out quickly.
-                    if !self.shrink(&error) {
+                    if !self.shrink(&error) && !self.leave_out(&error, head).await {
                         self.hinder(error, head).await;
                         failures = failures.saturating_add(1);
                     }
@@ -138,12 +150,73 @@ impl<D: LogDecoder> Follower<D> {
 
     /// Asks for less from now on if that is what the node refused, and says whether there is less to ask for.
     fn shrink(&mut self, error: &FollowError) -> bool {
-        let FollowError::Refused { from, to, .. } = error else {
+        let FollowError::Refused { from, to, cause } = error else {
             return false;
         };
+        if is_pruned(cause) {
+            return false;
+        }
         metrics::counter!("set_index_refusals_total").increment(1);
         debug!(%error, "asking for less");
         self.range.shrink(to - from + 1)
+    }
+
+    /// Goes on behind what the node has dropped, and says whether there is a place to go on from.
+    async fn leave_out(&self, error: &FollowError, head: Option<BlockRef>) -> bool {
+        let cause = match error {
+            FollowError::Refused { cause, .. } | FollowError::Node { cause, .. } => cause,
+            _ => return false,
+        };
+        let Some(head) = head.filter(|_| is_pruned(cause)) else {
+            return false;
+        };
+        match self.go_on_behind(head).await {
+            Ok(Some(block)) => {
+                warn!(
+                    from = block.number + 1,
+                    cause, "the node has dropped older history; the index holds nothing of it"
+                );
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                debug!(%error, "what the node has kept cannot be found out");
+                false
+            }
+        }
+    }
+
+    /// Puts the cursor in front of the earliest block whose logs the node still has; `None` if it has none.
+    async fn go_on_behind(&self, head: BlockRef) -> Result<Option<BlockRef>, FollowError> {
+        let filter = self.decoder.log_filter().await.map_err(FollowError::Submitter)?;
+        let from_block = self.options.from_block.max(filter.from_block.unwrap_or(0));
+        let first = match self.index.synced().borrow().block {
+            Some(cursor) => cursor.number + 1,
+            None => from_block,
+        };
+        let (mut dropped, mut kept) = (first, head.number);
+        let mut before = match self.kept(&filter, kept).await? {
+            Some(before) if dropped < kept => before,
+            _ => return Ok(None),
+        };
+        while kept - dropped > 1 {
+            let middle = dropped + (kept - dropped) / 2;
+            match self.kept(&filter, middle).await? {
+                Some(block) => (kept, before) = (middle, block),
+                None => dropped = middle,
+            }
+        }
+        self.index.skip(before).await?;
+        Ok(Some(before))
+    }
+
+    /// The block before `number`, if the node has it and the logs of `number`.
+    async fn kept(&self, filter: &LogFilter, number: u64) -> Result<Option<BlockRef>, FollowError> {
+        match read_range(&self.provider, filter, number.saturating_sub(1), number).await {
+            Ok(range) => Ok(range.before.filter(|_| range.last.is_some())),
+            Err(FollowError::Refused { cause, .. } | FollowError::Node { cause, .. }) if is_pruned(&cause) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Shows what hinders, and repairs what can be repaired from here.
@@ -151,18 +224,25 @@ impl<D: LogDecoder> Follower<D> {
         self.index
             .show_head(head.map(|head| head.number), Some(cause.to_string()));
         match cause {
-            FollowError::Store(damage) if damage.is_damage() => {
-                if let Err(error) = self.index.store.replace(damage.to_string()).await {
-                    error!(%error, "the damaged index cannot be replaced");
-                }
-            }
+            FollowError::Store(damage) if damage.is_damage() => self.rebuild(damage.to_string()).await,
             FollowError::Moved(block) => debug!(block, "the chain changed while it was read"),
             cause => warn!(%cause, "the index cannot follow the chain; trying again"),
         }
     }
 
+    async fn rebuild(&self, damage: String) {
+        metrics::counter!("set_index_rebuilds_total").increment(1);
+        if let Err(error) = self.index.store.replace(damage).await {
+            error!(%error, "the damaged index cannot be replaced");
+        }
+    }
+
     /// Takes one step towards `head`.
     async fn advance(&mut self, head: Option<BlockRef>) -> Result<Outcome, FollowError> {
+        // Whoever read what is damaged could only say so.
+        if let Some(damage) = self.index.store.damage() {
+            self.rebuild(damage).await;
+        }
         let filter = self.decoder.log_filter().await.map_err(FollowError::Submitter)?;
         if filter.addresses.is_empty() || filter.topics.is_empty() {
             let message = "its log filter must name at least one contract and one topic";
@@ -191,15 +271,23 @@ impl<D: LogDecoder> Follower<D> {
     async fn begin(&self, from_block: u64, head: BlockRef) -> Result<(), FollowError> {
         let before = from_block.saturating_sub(1);
         let header = read_headers(&self.provider, &[before]).await?.remove(&before);
-        let block = header.ok_or(FollowError::Behind {
-            head: head.number,
-            needed: before,
-        })?;
-        Ok(self.index.apply(block, Step::default()).await?)
+        match header {
+            Some(block) => Ok(self.index.apply(block, Step::default()).await?),
+            // Some nodes say nothing else of what they have dropped.
+            None if before < head.number => Err(FollowError::Node {
+                method: "eth_getBlockByNumber",
+                cause: format!("block {before} is unknown below the head: it seems pruned"),
+            }),
+            None => Err(FollowError::Behind {
+                head: head.number,
+                needed: before,
+            }),
+        }
     }
 
     async fn step(&mut self, filter: &LogFilter, cursor: BlockRef, head: BlockRef) -> Result<Outcome, FollowError> {
         if head == cursor {
+            self.index.confirm();
             return Ok(Outcome::CaughtUp);
         }
         if head.number <= cursor.number {
@@ -216,14 +304,23 @@ impl<D: LogDecoder> Follower<D> {
             })?
         };
         let range = read_range(&self.provider, filter, cursor.number, to).await?;
-        if range.before.map(|block| block.hash) != Some(cursor.hash) {
-            return self.go_back(cursor, head).await;
+        match range.before {
+            Some(before) if before.hash == cursor.hash => {}
+            Some(_) => return self.go_back(cursor, head).await,
+            // A node that lacks a block is no proof that the chain does.
+            None => {
+                return Err(FollowError::Behind {
+                    head: head.number,
+                    needed: cursor.number,
+                });
+            }
         }
         if range.last.map(|block| block.hash) != Some(last.hash) {
             return Err(FollowError::Moved(to));
         }
         let step = self.read_step(range.logs, cursor, last).await?;
         metrics::counter!("set_index_commitments_total").increment(step.entries.len() as u64);
+        self.index.confirm();
         self.index.apply(last, step).await?;
         if to - cursor.number == self.range.blocks() {
             self.range.grow();
@@ -308,34 +405,38 @@ impl<D: LogDecoder> Follower<D> {
     }
 
     /// Goes back to the newest block followed that is still in the chain.
+    ///
+    /// A block that the node lacks shows nothing, as it may be behind; one that it has with another hash does.
     async fn go_back(&self, cursor: BlockRef, head: BlockRef) -> Result<Outcome, FollowError> {
         let highest = cursor.number.min(head.number);
         let (checkpoints, anchor) = self.index.query(move |reader| reader.checkpoints(highest)).await?;
+        let behind = |needed: u64| FollowError::Behind {
+            head: head.number,
+            needed,
+        };
         let mut rest = checkpoints.as_slice();
-        let mut group = 16;
+        let (mut group, mut forked) = (16, false);
         // Most reorgs are a few blocks deep.
         while !rest.is_empty() {
             let (near, far) = rest.split_at(group.min(rest.len()));
-            match self.newest_common(near).await? {
+            let found = self.compare(near).await?;
+            forked |= found.forked;
+            match found.common {
                 // The chain holds what was followed after all: nodes behind one address disagree.
                 Some(common) if common == cursor => return Err(FollowError::Moved(head.number)),
-                Some(common) => return self.take_back(cursor, common).await,
+                Some(common) if forked => return self.take_back(cursor, common).await,
+                Some(_) => return Err(behind(cursor.number)),
                 None => {}
             }
             (rest, group) = (far, 4 * group);
         }
         let Some(anchor) = anchor else { return Ok(Outcome::More) };
-        match self.newest_common(&[anchor]).await? {
-            Some(anchor) if !checkpoints.is_empty() => self.take_back(cursor, anchor).await,
+        let found = self.compare(&[anchor]).await?;
+        match found.common {
+            Some(anchor) if forked => self.take_back(cursor, anchor).await,
             // The same chain, but the node has not got far: taking everything back would only cost.
-            Some(_) => Err(FollowError::Behind {
-                head: head.number,
-                needed: cursor.number,
-            }),
-            None if head.number < anchor.number => Err(FollowError::Behind {
-                head: head.number,
-                needed: anchor.number,
-            }),
+            Some(_) => Err(behind(cursor.number)),
+            None if !forked && !found.forked => Err(behind(anchor.number)),
             None => {
                 warn!(
                     block = anchor.number,
@@ -347,20 +448,27 @@ impl<D: LogDecoder> Follower<D> {
         }
     }
 
-    /// The first of these blocks that the chain holds.
-    async fn newest_common(&self, blocks: &[BlockRef]) -> Result<Option<BlockRef>, FollowError> {
+    /// Compares blocks followed, the newest first, with what the node has.
+    async fn compare(&self, blocks: &[BlockRef]) -> Result<Comparison, FollowError> {
         let numbers: Vec<u64> = blocks.iter().map(|block| block.number).collect();
         let headers = read_headers(&self.provider, &numbers).await?;
-        let held = |block: &&BlockRef| {
-            headers
-                .get(&block.number)
-                .is_some_and(|header| header.hash == block.hash)
-        };
-        Ok(blocks.iter().find(held).copied())
+        let mut found = Comparison::default();
+        for block in blocks {
+            match headers.get(&block.number) {
+                Some(header) if header.hash == block.hash => {
+                    found.common = Some(*block);
+                    break;
+                }
+                Some(_) => found.forked = true,
+                None => {}
+            }
+        }
+        Ok(found)
     }
 
     async fn take_back(&self, cursor: BlockRef, to: BlockRef) -> Result<Outcome, FollowError> {
         let commitments = self.index.roll_back(to).await?;
+        self.index.confirm();
         metrics::counter!("set_index_rollbacks_total").increment(1);
         info!(
             from = cursor.number,
@@ -375,6 +483,7 @@ impl<D: LogDecoder> Follower<D> {
         let synced = self.index.synced().borrow().clone();
         let block = synced.block.map_or(0, |block| block.number);
         metrics::gauge!("set_index_block").set(block as f64);
+        metrics::gauge!("set_index_from_block").set(synced.from.unwrap_or(0) as f64);
         metrics::gauge!("set_index_lag_blocks").set(synced.lag().unwrap_or(0) as f64);
         if synced.is_caught_up() {
             if self.catching_up.take().is_some() {

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use crate::{
     Anchored, ChainPosition, Opening, StoreError, StreamPosition, StreamSummary,
     anchored::{Record, decode_block},
-    store::{Layout, Store},
+    opening::Layout,
+    store::Store,
     tables::{
         ANCHOR, BLOCKS, BY_CHAIN, BY_STREAM, COMMITMENTS, CURSOR, FOLLOWED, REPORTED, SCOPE, SCOPES, STREAM_IDS,
         STREAMS, chain_row, stream_row, stream_row_batch,
@@ -27,7 +28,7 @@ use crate::{
 
 const LAYOUT: Layout = Layout {
     name: "index",
-    version: 1,
+    version: 2,
     cache_bytes: 16 << 20,
     rebuildable: true,
 };
@@ -37,6 +38,9 @@ const LAYOUT: Layout = Layout {
 pub struct Synced {
     /// The last block followed; the index says what the chain held there. `None` before the first.
     pub block: Option<BlockRef>,
+    /// Number of the first block from which on no log is missing. Above the registry's first block where no
+    /// node had older logs any more. `None` before the first block followed.
+    pub from: Option<u64>,
     /// Number of the newest block known; `None` until the node answered.
     pub head: Option<u64>,
     /// What hinders the follower now, in words for the operator.
@@ -75,17 +79,19 @@ pub struct Index {
     synced: Arc<watch::Sender<Synced>>,
     /// Whether it is known what the file is of.
     bound: Arc<AtomicBool>,
+    /// Whether it is known that the chain still holds what the file says.
+    confirmed: Arc<AtomicBool>,
 }
 
 impl Index {
     /// Opens the index file, or an index in memory where `path` is `None`.
     ///
-    /// An older schema is rebuilt from the chain, a damaged file is moved aside and rebuilt; both are
-    /// logged and shown by [`Index::opening`].
+    /// An older schema is rebuilt from the chain, a damaged file is moved aside and rebuilt, and where the
+    /// file cannot be written the index is kept in memory; all of it is logged and shown by [`Index::opening`].
     ///
     /// # Errors
     /// [`StoreError::NewerSchema`] and [`StoreError::InUse`] leave the file alone;
-    /// [`StoreError::Open`] where it can be neither read nor created.
+    /// [`StoreError::Open`] where its directory is not there, or the disk fails.
     pub async fn open(path: Option<&Path>) -> Result<Self, StoreError> {
         let path = path.map(Path::to_owned);
         let store = tokio::task::spawn_blocking(move || Store::open(path.as_deref(), LAYOUT))
@@ -95,6 +101,7 @@ impl Index {
             store,
             synced: Arc::default(),
             bound: Arc::default(),
+            confirmed: Arc::default(),
         };
         if index.scope().await?.is_none() {
             index.set_bound();
@@ -246,9 +253,18 @@ impl Index {
         &self,
         query: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let bound = self.bound.load(Ordering::Acquire);
+        let (bound, confirmed) = (
+            self.bound.load(Ordering::Acquire),
+            self.confirmed.load(Ordering::Acquire),
+        );
         self.store
-            .read(move |transaction| query(&Reader { transaction, bound }))
+            .read(move |transaction| {
+                query(&Reader {
+                    transaction,
+                    bound,
+                    confirmed,
+                })
+            })
             .await
     }
 
@@ -259,6 +275,7 @@ impl Index {
                 let reader = Reader {
                     transaction,
                     bound: true,
+                    confirmed: false,
                 };
                 reader.scope()
             })
@@ -270,12 +287,20 @@ impl Index {
         self.bound.store(true, Ordering::Release);
     }
 
+    /// Says that the chain still has the block followed last. From now on the index vouches for what it holds
+    /// ([`Anchored::followed`]); whoever follows the chain says so once it has compared the two.
+    pub fn confirm(&self) {
+        self.confirmed.store(true, Ordering::Release);
+    }
+
     /// Brings [`Index::synced`] up to what the store says.
     pub(crate) async fn show_progress(&self) -> Result<Option<BlockRef>, StoreError> {
-        let block = self.query(|reader| reader.followed(CURSOR)).await?;
+        let read = self.query(|reader| Ok((reader.followed(CURSOR)?, reader.followed(ANCHOR)?)));
+        let (block, anchor) = read.await?;
+        let from = anchor.map(|anchor| anchor.number + 1);
         self.synced.send_if_modified(|synced| {
-            let changed = synced.block != block;
-            synced.block = block;
+            let changed = (synced.block, synced.from) != (block, from);
+            (synced.block, synced.from) = (block, from);
             changed
         });
         Ok(block)
@@ -286,6 +311,7 @@ impl Index {
         self.synced.send_if_modified(|synced| {
             let next = Synced {
                 block: synced.block,
+                from: synced.from,
                 head: head.or(synced.head),
                 error,
             };
@@ -310,6 +336,7 @@ pub(crate) struct Reader<'a> {
     transaction: &'a ReadTransaction,
     /// While false, the index is as if it were empty.
     bound: bool,
+    confirmed: bool,
 }
 
 impl Reader<'_> {
@@ -335,13 +362,14 @@ impl Reader<'_> {
         let Some(row) = table.get(&batch_id.to_b256().0)? else {
             return Ok(None);
         };
-        let record = Record::decode(batch_id, row.value());
+        let record = Record::decode(batch_id, row.value())?;
         let stream = self.stream_id(record.entry.log.stream_key)?;
         let reported = match self.table(REPORTED)? {
             Some(table) => table.get(&batch_id.to_b256().0)?.is_some(),
             None => false,
         };
-        Ok(Some(record.anchored(stream, reported)))
+        let followed = if self.confirmed { self.followed(CURSOR)? } else { None };
+        Ok(Some(record.anchored(stream, reported, followed)))
     }
 
     /// A commitment that another table refers to.

@@ -15,6 +15,8 @@ mod durable;
 mod error;
 mod follower;
 mod index;
+mod metrics;
+mod opening;
 mod range;
 mod store;
 mod tables;
@@ -26,4 +28,5 @@ pub use durable::{Durable, MAX_PLUGIN_KEY, MAX_PLUGIN_VALUE, QuarantineCause, Qu
 pub use error::StoreError;
 pub use follower::{Follower, FollowerOptions};
 pub use index::{Counts, Index, Synced};
-pub use store::Opening;
+pub use metrics::describe_metrics;
+pub use opening::Opening;

@@ -28,7 +28,7 @@ pub(crate) const SCOPES: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition:
 
 /// The last block followed.
 pub(crate) const CURSOR: &str = "cursor";
-/// The first block followed, kept for good: it tells a node that is behind from another chain.
+/// The block behind which nothing is missing. It tells a node that is behind from another chain.
 pub(crate) const ANCHOR: &str = "anchor";
 pub(crate) const SCOPE: &str = "scope";
 

@@ -236,7 +236,13 @@ async fn what_the_chain_holds_is_followed_and_survives_a_restart() {
     let fourth = chain.commit(two, 1, "").await;
     let followed = Followed::start(chain.anvil.provider().clone(), chain.contracts, Some(&path), 1_000).await;
     followed.reach(chain.head().await).await;
-    assert_eq!(followed.holds(&first).await, Some(anchored));
+    let again = followed.holds(&first).await.unwrap();
+    assert_ne!(again.followed, anchored.followed);
+    let read_before = Anchored {
+        followed: again.followed,
+        ..anchored
+    };
+    assert_eq!(again, read_before);
     let summary = followed.index.stream(two.key()).await.unwrap().unwrap();
     assert_eq!((summary.commitments, summary.head.batch_id), (2, fourth.batch_id));
     assert_eq!(
@@ -277,12 +283,13 @@ async fn a_reorg_takes_back_what_it_undid_and_nothing_else() {
         followed.holds(committed).await.unwrap();
     }
 
-    // Back to a shorter chain, as after a revert to a snapshot.
+    // Back to before a block, and on without it.
     let snapshot = chain.anvil.snapshot().await.unwrap();
     let shortly = chain.commit(one, 2, "short").await;
     followed.reach(chain.head().await).await;
     followed.holds(&shortly).await.unwrap();
     assert!(chain.anvil.revert(snapshot).await.unwrap());
+    chain.anvil.mine(1).await.unwrap();
     followed.reach(chain.head().await).await;
     assert!(followed.holds(&shortly).await.is_none());
     assert_eq!(
@@ -420,5 +427,80 @@ async fn settlement_is_read_off_the_tags() {
         assert_eq!(anchored.settlement(&view), Some(expected));
     }
     assert_eq!(anchored.settlement(&ChainView::unknown()), None);
+    followed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_that_no_node_has_is_left_out_and_said() {
+    let chain = Chain::start().await;
+    let one = stream(1);
+    let old = chain.commit(one, 0, "").await;
+    chain.anvil.mine(60).await.unwrap();
+    let kept_from = chain.anvil.block_number().await.unwrap() - 20;
+    let kept = chain.commit(one, 1, "").await;
+    let proxy = RpcProxy::start(chain.anvil.url().clone()).await.unwrap();
+    proxy.inject(Rule::pruned_logs(kept_from));
+    let followed = Followed::start(connect(&proxy), chain.contracts, None, 1_000).await;
+    followed.reach(chain.head().await).await;
+    followed.holds(&kept).await.unwrap();
+    assert!(followed.holds(&old).await.is_none());
+    assert_eq!(followed.index.synced().borrow().from, Some(kept_from));
+    let asked = proxy.calls("eth_getLogs");
+    assert!(asked < 20, "{asked} questions");
+    followed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_behind_takes_nothing_back() {
+    let chain = Chain::start().await;
+    let one = stream(1);
+    chain.anvil.mine(20).await.unwrap();
+    let committed = chain.commit(one, 0, "").await;
+    let proxy = RpcProxy::start(chain.anvil.url().clone()).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index.redb");
+    let followed = Followed::start(connect(&proxy), chain.contracts, Some(&path), 1_000).await;
+    let head = chain.head().await;
+    followed.reach(head).await;
+    let mut heads = followed.heads.clone();
+    let behind = chain.anvil.block_number().await.unwrap() - 10;
+    proxy.inject(Rule::behind(behind));
+    let hindered = heads.wait_for(|view| !view.reachable);
+    timeout(HANG, hindered).await.unwrap().unwrap();
+    followed.holds(&committed).await.unwrap();
+    followed.stop().await;
+
+    // Nor after a restart, which remembers no head.
+    let followed = Followed::start(connect(&proxy), chain.contracts, Some(&path), 1_000).await;
+    let mut synced = followed.index.synced();
+    let hindered = synced.wait_for(|synced| synced.error.as_ref().is_some_and(|why| why.contains("lacks block")));
+    timeout(HANG, hindered).await.unwrap().unwrap();
+    let anchored = followed.holds(&committed).await.unwrap();
+    assert_eq!(
+        anchored.settlement(&followed.heads.borrow()),
+        None,
+        "nothing vouches for it yet"
+    );
+    proxy.heal();
+    let well = synced.wait_for(|synced| synced.error.is_none() && synced.is_caught_up());
+    timeout(HANG, well).await.unwrap().unwrap();
+    let anchored = followed.holds(&committed).await.unwrap();
+    let view = followed.heads.borrow().clone();
+    assert_eq!(anchored.settlement(&view), Some(SettlementTag::Included), "{view:?}");
+    followed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_that_a_header_promises_are_asked_for_again() {
+    let chain = Chain::start().await;
+    let proxy = RpcProxy::start(chain.anvil.url().clone()).await.unwrap();
+    // A node that has blocks before it has their logs.
+    let of_range = |params: &serde_json::Value| params[0].get("fromBlock").is_some();
+    proxy.inject(Rule::on(["eth_getLogs"], Action::Answer(json!([]))).when(of_range));
+    let followed = Followed::start(connect(&proxy), chain.contracts, None, 1_000).await;
+    followed.reach(chain.head().await).await;
+    let committed = chain.commit(stream(1), 0, "").await;
+    followed.reach(chain.head().await).await;
+    followed.holds(&committed).await.unwrap();
     followed.stop().await;
 }

@@ -138,6 +138,8 @@ impl Model {
             block,
             log_index,
             reported: self.reported.contains(&log.batch_id),
+            // No follower has compared it with a chain.
+            followed: None,
         }
     }
 }
