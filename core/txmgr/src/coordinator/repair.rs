@@ -229,7 +229,9 @@ impl Coordinator {
                     self.alarm_ceiling(nonce, offered);
                 }
             }
-            Rejection::Invalid if slot.accepted || slot.cancel => {}
+            // A node that took it before and would not any more: the block's gas shrank, for example.
+            Rejection::Invalid if slot.accepted => slot.passing.vouched = slot.passing.probed,
+            Rejection::Invalid if slot.cancel => {}
             Rejection::Invalid => {
                 tracing::warn!(nonce, %cause, "no node takes the transaction; its nonce is filled with an empty one");
                 slot.cancel = true;

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use alloy::consensus::TxEip1559;
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, Bytes, TxKind, U256};
 use async_trait::async_trait;
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, Journal, SignError, TxEvent, TxSigner};
@@ -182,6 +182,47 @@ async fn bytes_that_turn_out_to_be_invalid_do_not_block_the_account() {
             other => panic!("{other:?}"),
         }
     }
+    assert_eq!(account.send(1).await.0, 1);
+    account.included().await;
+    assert_eq!(received(&anvil).await, U256::from(1));
+}
+
+/// Fails once over the empty transaction, which goes from the account to itself.
+struct FailsOnce {
+    key: Arc<dyn TxSigner>,
+    fillers: AtomicU32,
+}
+
+#[async_trait]
+impl TxSigner for FailsOnce {
+    fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    async fn sign(&self, tx: &TxEip1559) -> Result<Bytes, SignError> {
+        let filler = tx.to == TxKind::Call(self.address());
+        if filler && self.fillers.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err(SignError("the signer is on holiday".into()));
+        }
+        self.key.sign(tx).await
+    }
+}
+
+#[tokio::test]
+async fn a_nonce_is_freed_from_invalid_bytes_even_if_the_signer_fails_over_it() {
+    let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    proxy.inject(Rule::on(SEND, Action::Drop).times(1));
+    proxy.inject(Rule::on(SEND, error("intrinsic gas too low")).times(1));
+    let signer = Arc::new(FailsOnce {
+        key: key(),
+        fillers: AtomicU32::new(0),
+    });
+    let mut account = Account::with_signer(&anvil, &proxy.url(), impatient(), Journal::in_memory(), signer);
+    account.send(5).await;
+    account.alarm(AlarmKind::Signer, true).await;
+    assert!(matches!(account.outcome().await, TxEvent::Superseded { nonce: 0, .. }));
+    account.alarm(AlarmKind::Signer, false).await;
     assert_eq!(account.send(1).await.0, 1);
     account.included().await;
     assert_eq!(received(&anvil).await, U256::from(1));

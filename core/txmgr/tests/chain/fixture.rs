@@ -8,7 +8,7 @@ use alloy::{
     network::TxSignerSync,
     providers::Provider,
 };
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
 use set_chain::{EndpointConfig, SettlementTag};
 use set_lease::Leadership;
 use set_testkit::Anvil;
@@ -69,6 +69,14 @@ impl Account {
         journal: Journal,
         signer: Arc<dyn TxSigner>,
     ) -> Self {
+        Self::with(anvil, url, config, |parts| {
+            parts.journal = journal;
+            parts.signer = signer;
+        })
+    }
+
+    /// An account with other parts than usual.
+    pub(crate) fn with(anvil: &Anvil, url: &Url, config: TxConfig, change: impl FnOnce(&mut StartParts)) -> Self {
         let provider = set_chain::connect(&EndpointConfig {
             rpc_urls: vec![url.clone()],
             chain_id: None,
@@ -78,18 +86,19 @@ impl Account {
         .unwrap();
         let (heads, tracking) = set_chain::track(provider.clone(), anvil.chain_id(), Duration::from_millis(50));
         let tracker = tokio::spawn(tracking);
-        let (manager, events) = set_txmgr::start(StartParts {
+        let mut parts = StartParts {
             config,
-            signer,
+            signer: key(),
             provider,
             chain_id: anvil.chain_id(),
             heads,
-            journal,
+            journal: Journal::in_memory(),
             spending: Spending::in_memory(),
             leadership: Leadership::always(),
             budget: BlockBudget::default(),
-        })
-        .unwrap();
+        };
+        change(&mut parts);
+        let (manager, events) = set_txmgr::start(parts).unwrap();
         Self {
             manager,
             events,
@@ -111,6 +120,16 @@ impl Account {
         match self.event().await {
             TxEvent::Sent { id: sent, nonce, hash } if sent == id => (nonce, hash),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next event that is not about sending.
+    pub(crate) async fn outcome(&mut self) -> TxEvent {
+        loop {
+            match self.event().await {
+                TxEvent::Sent { .. } => {}
+                other => return other,
+            }
         }
     }
 
@@ -166,6 +185,16 @@ pub(crate) fn transfer(wei: u64) -> Call {
         data: Bytes::new(),
         value: U256::from(wei),
         gas_limit: 21_000,
+    }
+}
+
+/// A call with so many bytes of noise, which does nothing.
+pub(crate) fn noise(bytes: u32) -> Call {
+    let words = (0..bytes.div_ceil(32)).flat_map(|word| keccak256(word.to_be_bytes()).0);
+    Call {
+        data: words.take(bytes as usize).collect::<Vec<_>>().into(),
+        gas_limit: 21_000 + 40 * u64::from(bytes),
+        ..transfer(0)
     }
 }
 

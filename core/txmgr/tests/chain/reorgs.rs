@@ -1,10 +1,11 @@
 //! Blocks that go away again.
 
 use alloy_primitives::U256;
-use set_testkit::Anvil;
+use set_chain::SettlementTag;
+use set_testkit::{Anvil, RpcProxy, Rule};
 use set_txmgr::{Journal, TxEvent};
 
-use crate::fixture::{Account, empty_pool, foreign_transfer, impatient, patient, received};
+use crate::fixture::{Account, empty_pool, foreign_transfer, impatient, key, patient, received};
 
 #[tokio::test]
 async fn a_reorg_is_repaired_with_the_same_bytes() {
@@ -86,4 +87,62 @@ async fn a_gap_that_a_reorg_opens_is_filled() {
         }
     }
     assert_eq!(received(&anvil).await, U256::from(1));
+}
+
+#[tokio::test]
+async fn a_reorg_deeper_than_what_is_in_flight_is_repaired_from_the_journal() {
+    const CALLS: u64 = 24;
+    let dir = tempfile::tempdir().unwrap();
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let journal = Journal::open(dir.path(), anvil.chain_id(), key().address()).unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), journal);
+    let mut hashes = Vec::new();
+    for block in 0..3 {
+        for _ in 0..CALLS / 3 {
+            hashes.push(account.send(1).await.1);
+        }
+        anvil.mine(1).await.unwrap();
+        for _ in 0..CALLS / 3 {
+            assert_eq!(account.included().await.2, block + 1);
+        }
+    }
+    account
+        .status(|status| status.awaiting_settlement == CALLS as usize)
+        .await;
+    anvil.reorg(3).await.unwrap();
+    for expected in &hashes {
+        match account.event().await {
+            TxEvent::Reorged { hash, .. } => assert_eq!(hash, *expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    anvil.set_block_time(1).await.unwrap();
+    for expected in &hashes {
+        assert_eq!(account.included().await.1, *expected);
+    }
+    assert_eq!(received(&anvil).await, U256::from(CALLS));
+}
+
+#[tokio::test]
+async fn a_reorg_past_what_was_safe_is_told_and_repaired() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let settle = |safe| proxy.replace([Rule::pin("safe", safe), Rule::pin("finalized", 0)]);
+    settle(0);
+    let mut account = Account::start(&anvil, &proxy.url(), patient(), Journal::in_memory());
+    let (_, hash) = account.send(1).await;
+    anvil.mine(2).await.unwrap();
+    account.included().await;
+    settle(1);
+    let safe =
+        |event: TxEvent| matches!(event, TxEvent::Settled { tag: SettlementTag::Safe, hash: of, .. } if of == hash);
+    assert!(safe(account.event().await));
+    anvil.reorg(2).await.unwrap();
+    assert!(matches!(account.event().await, TxEvent::Reorged { hash: gone, .. } if gone == hash));
+    account.status(|status| status.in_flight.len() == 1).await;
+    anvil.set_block_time(1).await.unwrap();
+    let (_, again, block) = account.included().await;
+    assert_eq!(again, hash);
+    settle(block);
+    assert!(safe(account.event().await));
 }

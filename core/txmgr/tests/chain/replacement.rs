@@ -6,30 +6,31 @@ use set_txmgr::{AlarmKind, Journal, TxConfig, TxEvent, Wei};
 
 use crate::fixture::{Account, empty_pool, impatient, patient, received};
 
+/// However long the time-out, the head that prices a transaction out has it replaced, once.
 #[tokio::test]
-async fn a_transaction_below_the_base_fee_is_replaced() {
+async fn a_transaction_below_the_base_fee_is_replaced_at_the_next_head() {
     let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
-    let mut account = Account::start(&anvil, anvil.url(), impatient(), Journal::in_memory());
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let mut account = Account::start(&anvil, &proxy.url(), patient(), Journal::in_memory());
     let (nonce, first) = account.send(1).await;
+    let (_, second) = account.send(1).await;
     anvil.set_next_base_fee(20_000_000_000).await.unwrap();
     anvil.mine(1).await.unwrap();
-    let replacement = loop {
+    let mut replacements = Vec::new();
+    for _ in 0..2 {
         match account.event().await {
-            TxEvent::Sent { nonce: again, hash, .. } => {
-                assert_eq!(again, nonce);
-                assert_ne!(hash, first);
-                let status = account.manager.status();
-                if status.in_flight[0].fee_cap > Some(Wei::gwei(20)) {
-                    break hash;
-                }
-            }
+            TxEvent::Sent { hash, .. } => replacements.push(hash),
             other => panic!("{other:?}"),
         }
-    };
+    }
+    assert!(!replacements.contains(&first) && !replacements.contains(&second));
     anvil.mine(1).await.unwrap();
-    let (_, hash, _) = account.included().await;
-    assert_eq!(hash, replacement);
-    assert_eq!(received(&anvil).await, U256::from(1));
+    for (position, expected) in replacements.iter().enumerate() {
+        let (included, hash, block) = account.included().await;
+        assert_eq!((included, hash, block), (nonce + position as u64, *expected, 2));
+    }
+    assert_eq!(proxy.calls("eth_sendRawTransaction"), 4);
+    assert_eq!(received(&anvil).await, U256::from(2));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use set_chain::SettlementTag;
-use set_testkit::{Anvil, RpcProxy, Rule};
+use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{Call, Journal, SubmitError, TxConfig, TxEvent};
 
 use crate::fixture::{Account, patient, received, transfer};
@@ -91,9 +91,21 @@ async fn settlement_follows_the_tags_and_a_lost_tag_is_no_reorg() {
     }
     assert_eq!(account.manager.status().awaiting_settlement, 1);
 
-    // The tag falls back, as after a restart of the node, then goes on to the end.
+    // The tag falls back, as after a restart of the node, then is gone, then goes on to the end.
     pin(0, 0);
     anvil.mine(1).await.unwrap();
+    account.status(|status| status.awaiting_settlement == 1).await;
+    proxy.replace([
+        Rule::on_tag("safe", Action::Answer(serde_json::Value::Null)),
+        Rule::on_tag("finalized", Action::Answer(serde_json::Value::Null)),
+    ]);
+    anvil.mine(1).await.unwrap();
+    let looks = proxy.calls("eth_getTransactionCount");
+    while proxy.calls("eth_getTransactionCount") < looks + 1 {
+        anvil.mine(1).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert!(account.is_silent());
     pin(3, 2);
     match account.event().await {
         TxEvent::Settled { hash: settled, tag, .. } => assert_eq!((settled, tag), (hash, SettlementTag::Finalized)),
@@ -126,6 +138,31 @@ async fn a_revert_is_included_as_such_and_takes_nobody_along() {
         other => panic!("{other:?}"),
     }
     assert_eq!(account.included().await.0, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_runs_out_of_gas_is_included_as_such() {
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let mut account = Account::start(&anvil, anvil.url(), patient(), Journal::in_memory());
+    let endless = alloy_primitives::address!("00000000000000000000000000000000000e4d1e");
+    // JUMPDEST PUSH1 0 JUMP
+    let code = alloy_primitives::bytes!("5b600056");
+    let _: serde_json::Value = anvil.call("anvil_setCode", (endless, code)).await.unwrap();
+    let call = Call {
+        to: endless,
+        gas_limit: 50_000,
+        ..transfer(0)
+    };
+    account.manager.submit(call).await.unwrap();
+    assert!(matches!(account.event().await, TxEvent::Sent { nonce: 0, .. }));
+    anvil.mine(1).await.unwrap();
+    match account.event().await {
+        TxEvent::Included {
+            succeeded, gas_used, ..
+        } => assert_eq!((succeeded, gas_used), (false, 50_000)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(account.send(1).await.0, 1);
 }
 
 #[tokio::test]
