@@ -42,8 +42,8 @@ pub use config::{Config, Mode};
 use contract::{At, Contract, Flavour};
 use plan::Calls;
 
-/// What a call that ran out of gas adds to the margin, and the most that it may become, in percent.
-const MARGIN_STEP: u32 = 50;
+/// What a call that ran out of gas adds to the margin, at least, and the most that it may become, in percent.
+const MARGIN_STEP: u32 = 15;
 const MARGIN_MAX: u32 = 300;
 
 /// The plugin.
@@ -74,10 +74,12 @@ impl RegistrySubmitter {
     }
 
     fn raise_margin(&self) {
-        let raise = |margin: u32| Some((margin + MARGIN_STEP).min(MARGIN_MAX));
+        // Doubled each time, so that a registry that needs far more is satisfied soon.
+        let raised = |margin: u32| (margin + margin.max(MARGIN_STEP)).min(MARGIN_MAX);
+        let raise = |margin: u32| Some(raised(margin));
         // The closure never refuses, so this is always the margin before.
         let (Ok(before) | Err(before)) = self.margin.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raise);
-        let percent = (before + MARGIN_STEP).min(MARGIN_MAX);
+        let percent = raised(before);
         tracing::warn!(percent, "a call ran out of gas; the next ones have more to spare");
         self.host.gauge("gas_margin_percent", f64::from(percent));
     }

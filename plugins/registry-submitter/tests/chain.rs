@@ -11,9 +11,11 @@ use set_plugin_sdk::{prelude::*, types::alloy_primitives::Address};
 #[tokio::test]
 async fn gas_limits_are_enough_and_not_far_above() {
     let registry = Registry::start().await;
-    let plugin = registry.plugin(json!({})).await;
+    let usual = registry.plugin(json!({})).await;
+    let wide = registry.plugin(json!({ "gas_margin_percent": 20 })).await;
     for (uuid, bound) in [(true, false), (false, false), (true, true)] {
-        for (streams, commitments) in [(1, 1), (1, 2), (1, 60), (20, 1), (10, 5), (3, 70)] {
+        let plugin = if bound { &wide } else { &usual };
+        for (streams, commitments) in [(1, 1), (1, 2), (1, 60), (20, 1), (10, 5), (3, 70), (1, 230), (120, 1)] {
             let mut streams: Vec<_> = (0..streams).map(|_| Stream::new(uuid)).collect();
             for stream in streams.iter().filter(|_| bound) {
                 registry.bind(stream, SEQUENCER).await;
@@ -29,15 +31,22 @@ async fn gas_limits_are_enough_and_not_far_above() {
                     "{phase} {commitments} of {count} streams (uuid {uuid}, bound {bound}): {used} of {limit} gas"
                 );
                 assert!(settle.succeeded && used < limit, "{shape}");
-                assert!(limit * 2 <= used * 3, "{shape}");
+                // Builders pack blocks by limits: a large call may have hardly more than the 64th of its proxy.
+                let most = match (bound, count * commitments) {
+                    (true, _) => 140,
+                    (false, 0..20) => 115,
+                    (false, _) => 104,
+                };
+                assert!(limit * 100 <= used * most, "{shape}");
 
                 let settled = plugin.settle(&settle).await.unwrap();
                 assert_eq!(outcomes(&settled), committed(request.commitments.len()));
-                registry.holds(&plugin, &request.commitments, &streams).await;
+                registry.holds(plugin, &request.commitments, &streams).await;
             }
         }
     }
-    plugin.stop().await;
+    usual.stop().await;
+    wide.stop().await;
 }
 
 #[tokio::test]
@@ -131,7 +140,7 @@ async fn a_failed_bulk_call_says_what_stands_in_the_way() {
             "{outcome:?}"
         );
     }
-    assert_eq!(plugin.metric("gas_margin_percent"), Some(65.0));
+    assert_eq!(plugin.metric("gas_margin_percent"), Some(16.0));
     let roomier = plugin.plan(&request).await.unwrap().calls.remove(0);
     assert_eq!((&roomier.data, &roomier.batches), (&call.data, &call.batches));
     assert!(roomier.gas_limit > call.gas_limit);
