@@ -64,6 +64,7 @@ pub struct Program {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
+    echoes: bool,
 }
 
 impl Program {
@@ -74,6 +75,7 @@ impl Program {
             arguments: vec![],
             environment: vec![],
             directory: None,
+            echoes: false,
         }
     }
 
@@ -102,6 +104,13 @@ impl Program {
     #[must_use]
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
+        self
+    }
+
+    /// Prints its output as it comes, which a test runner shows of a test that fails.
+    #[must_use]
+    pub const fn echo(mut self) -> Self {
+        self.echoes = true;
         self
     }
 
@@ -145,7 +154,8 @@ impl Program {
             .flatten()
             .map(|pipe| {
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || shared.read(pipe))
+                let echoes = self.echoes;
+                thread::spawn(move || shared.read(pipe, echoes))
             })
             .collect();
         let pid = Pid::from_child(&child);
@@ -401,12 +411,19 @@ impl Shared {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, pipe: impl Read) {
+    #[expect(
+        clippy::print_stdout,
+        reason = "an echo is asked for, and stands where the test's own output does"
+    )]
+    fn read(&self, pipe: impl Read, echoes: bool) {
         let mut pipe = BufReader::new(pipe);
         let mut bytes = vec![];
         while matches!(pipe.read_until(b'\n', &mut bytes), Ok(length) if length > 0) {
             let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
             bytes.clear();
+            if echoes {
+                println!("{line}");
+            }
             let mut output = self.output();
             if output.lines.len() == KEPT_LINES {
                 output.lines.pop_front();

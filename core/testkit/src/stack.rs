@@ -158,6 +158,13 @@ impl SidecarBuilder {
         self
     }
 
+    /// Prints its log as it comes; see [`Program::echo`].
+    #[must_use]
+    pub fn echo(mut self) -> Self {
+        self.program = self.program.echo();
+        self
+    }
+
     /// Starts it and does not wait: for one that is not to become ready.
     ///
     /// # Errors

@@ -66,10 +66,10 @@ pub struct IndexAnswer {
     pub block: Option<BlockAnswer>,
     /// Blocks yet to be followed.
     pub lag: Option<u64>,
-    /// Commitments in it.
-    pub commitments: u64,
-    /// Streams in it.
-    pub streams: u64,
+    /// Commitments in it; null while it cannot be read.
+    pub commitments: Option<u64>,
+    /// Streams in it; null while it cannot be read.
+    pub streams: Option<u64>,
     /// Where it is kept, and whether it took the place of an unusable file.
     pub storage: String,
     /// What hinders it.

@@ -37,7 +37,8 @@ fn describe(method: &Method<Service>) -> MethodAnswer {
 
 pub(crate) async fn status(service: &Service, _: Args) -> Result<StatusAnswer, RpcError> {
     let view = service.view();
-    let counts = service.parts.index.counts().await?;
+    // What is wrong with the index is part of the answer, and no reason to keep the rest back.
+    let counts = service.parts.index.counts().await;
     let synced = service.parts.index.synced().borrow().clone();
     let parts = match service.parts.status.status() {
         Value::Object(parts) => parts,
@@ -57,10 +58,10 @@ pub(crate) async fn status(service: &Service, _: Args) -> Result<StatusAnswer, R
         index: IndexAnswer {
             block: synced.block.map(BlockAnswer::from),
             lag: synced.lag(),
-            commitments: counts.commitments,
-            streams: counts.streams,
+            commitments: counts.as_ref().ok().map(|counts| counts.commitments),
+            streams: counts.as_ref().ok().map(|counts| counts.streams),
             storage: service.parts.index.opening().to_string(),
-            error: synced.error,
+            error: synced.error.or_else(|| counts.err().map(|error| error.to_string())),
         },
         parts,
     })

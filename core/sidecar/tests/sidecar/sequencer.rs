@@ -154,7 +154,6 @@ async fn answers_that_are_bad_in_part_stop_nothing() {
     assert!(reports.len() < 2 * made, "{} reports of {made}", reports.len());
 }
 
-/// The commitments that an alarm about the window counts, by what they wait for.
 fn window_alarm(status: &Value) -> Option<&Value> {
     watch::alarm(status, "window_full")
 }
@@ -186,7 +185,8 @@ async fn a_window_full_of_what_is_anchored_does_not_stop_known_streams() {
     stage.sequencer().commit(hidden, 2);
     let status = watch::status(&sidecar, "the alarm", |status| window_alarm(status).is_some()).await;
     let message = window_alarm(&status).unwrap()["message"].as_str().unwrap();
-    assert!(message.contains("anchored"), "{message}");
+    assert!(message.contains("12 included"), "{message}");
+    assert_eq!(status["pipeline"]["window"]["stages"], json!({"included": WINDOW}));
     watch::metric_is(&sidecar, "set_pipeline_window_full", &[], 1.0).await;
     assert_eq!(stage.committed().await.len(), made);
 

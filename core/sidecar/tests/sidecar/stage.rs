@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 /// Long enough for a debug build on a busy machine; nothing waits for it when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A stack, the proxy through which the sidecar asks its node, and a directory that goes with them.
 pub(crate) struct Stage {
@@ -50,7 +50,7 @@ impl Stage {
     }
 
     fn sidecar_of(&self, program: PathBuf) -> SidecarBuilder {
-        self.stack.sidecar(program).rpc_urls([&self.node.url()])
+        self.stack.sidecar(program).rpc_urls([&self.node.url()]).echo()
     }
 
     /// The same, but it looks often and does not wait long before it tries again.

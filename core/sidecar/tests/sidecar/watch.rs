@@ -24,11 +24,7 @@ pub(crate) async fn status(sidecar: &Sidecar, what: &str, wanted: impl Fn(&Value
         }
     };
     let found = tokio::time::timeout(PATIENCE, search).await;
-    assert!(
-        found.is_ok(),
-        "never saw {what}; the status stays {last:#}; its log ends with\n{}",
-        log_end(sidecar)
-    );
+    assert!(found.is_ok(), "never saw {what}; the status stays {last:#}");
     last
 }
 
@@ -116,10 +112,4 @@ pub(crate) async fn metric_is(sidecar: &Sidecar, name: &str, labels: &[(&str, &s
 /// Whether a line of its log contains `text`.
 pub(crate) fn logged(sidecar: &Sidecar, text: &str) -> bool {
     sidecar.process.lines().iter().any(|line| line.contains(text))
-}
-
-fn log_end(sidecar: &Sidecar) -> String {
-    let lines = sidecar.process.lines();
-    let end = lines.len().saturating_sub(20);
-    lines[end..].join("\n")
 }
