@@ -282,6 +282,11 @@ impl Fixture {
         self.index.confirm();
     }
 
+    /// Has the index follow the chain to a block, with nothing more on the way.
+    pub(crate) async fn follow_to(&self, number: u64) {
+        self.index.apply(block(number), Step::default()).await.unwrap();
+    }
+
     pub(crate) fn wait(&mut self, pending: PendingCommitment) {
         self.waiting.insert(pending.commitment.batch_id, pending);
     }

@@ -54,6 +54,7 @@ async fn a_commitment_is_found_wherever_it_is() {
     let mut fixture = Fixture::new().await;
     let [anchored, both, waiting] = [0, 1, 2].map(|number| commitment(stream(1), number));
     fixture.anchor(&[anchored.clone(), both.clone()]).await;
+    fixture.follow_to(10).await;
     fixture.wait(pending(both.clone(), Stage::Reported, None));
     fixture.wait(pending(
         waiting.clone(),
