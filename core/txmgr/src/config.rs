@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use set_chain::{ChainView, Head, SettlementTag};
 use set_types::{CallLimits, ConfigProblem, FeeContext};
 
-use crate::{BlockShare, CallSize, Wei};
+use crate::{BlockShare, CallSize, Wei, block_division::divide};
 
 /// Gas that a transaction may have at all (EIP-7825, in force from Karst on).
 const TX_GAS_CAP: u64 = 16_777_216;
@@ -38,7 +38,8 @@ pub struct TxConfig {
     /// Transactions that are sent or about to be, and in no block yet. Default 8. Stay below what the
     /// node's pool takes from one sender (reth 16, geth 64).
     pub max_in_flight: usize,
-    /// Gas limit of one transaction, at most. Default 15,000,000; EIP-7825 allows 16,777,216.
+    /// Gas limit of one transaction, at most. Default 7,600,000, so that four calls
+    /// fill a block of 30 million before their data is too large; EIP-7825 allows 16,777,216.
     pub max_gas: u64,
     /// Bytes of one signed transaction, at most. Default 120,000; pools take 131,072.
     pub max_bytes: u64,
@@ -71,7 +72,7 @@ impl Default for TxConfig {
             stuck_after: Duration::from_secs(120),
             watch_until: SettlementTag::Finalized,
             max_in_flight: 8,
-            max_gas: 15_000_000,
+            max_gas: 7_600_000,
             max_bytes: 120_000,
             max_estimated_bytes: 19_000,
             max_block_share: BlockShare::Target,
@@ -158,23 +159,25 @@ impl TxConfig {
     /// [`Self::max_in_flight`]; a planner that knows how much room is left lowers it.
     pub(crate) fn call_limits(&self, view: &ChainView, learnt: Option<CallSize>) -> CallLimits {
         let head = view.latest;
-        // A tenth stays for the deposit that every block starts with and for whoever else is there.
-        let block = head.map(|head| {
-            let whole = head.gas_limit / 10 * 9;
-            self.max_block_share.gas(&head).map_or(whole, |share| share.min(whole))
+        let learnt = learnt.unwrap_or(CallSize {
+            gas: u64::MAX,
+            estimated_bytes: u64::MAX,
         });
+        let largest = CallSize {
+            gas: self.max_gas.min(learnt.gas),
+            estimated_bytes: self.max_estimated_bytes.min(learnt.estimated_bytes),
+        };
+        let division = head.map(|head| divide(self.max_block_share, &head, largest));
         let scalar = head.and_then(|head| head.da_footprint_scalar);
-        let footprint = block
-            .zip(scalar)
-            .map(|(block, scalar)| block.max(CallSize::SMALLEST.estimated_bytes.saturating_mul(scalar)));
-        let block = block.map(|gas| gas.max(CallSize::SMALLEST.gas));
-        let learnt_gas = learnt.map(|size| size.gas);
-        let learnt_bytes = learnt.map(|size| size.estimated_bytes);
-        let least = |configured: u64, others: [Option<u64>; 2]| others.into_iter().flatten().fold(configured, u64::min);
+        let footprint = division.zip(scalar).map(|(division, scalar)| {
+            let smallest = CallSize::SMALLEST.estimated_bytes.saturating_mul(scalar);
+            division.footprint.max(smallest)
+        });
+        let gas = division.map_or(largest.gas, |division| division.gas.max(CallSize::SMALLEST.gas));
         CallLimits {
-            gas: least(self.max_gas, [block, learnt_gas]),
+            gas: gas.min(largest.gas),
             bytes: self.max_bytes,
-            estimated_bytes: least(self.max_estimated_bytes, [learnt_bytes, None]),
+            estimated_bytes: largest.estimated_bytes,
             da_footprint: footprint,
             da_footprint_scalar: scalar,
             calls: u32::try_from(self.max_in_flight).unwrap_or(u32::MAX),
@@ -271,17 +274,17 @@ mod tests {
             ..TxConfig::default()
         };
         let mut view = ChainView::unknown();
-        assert_eq!(config.call_limits(&view, None).gas, 15_000_000);
+        assert_eq!(config.call_limits(&view, None).gas, 7_600_000);
         view.latest = Some(head());
         let limits = config.call_limits(&view, None);
-        assert_eq!((limits.gas, limits.da_footprint), (9_000_000, None));
+        assert_eq!((limits.gas, limits.da_footprint), (4_988_976, None));
         view.latest = Some(Head {
             gas_limit: 30_000_000,
             da_footprint_scalar: Some(400),
             ..head()
         });
         let limits = config.call_limits(&view, None);
-        assert_eq!((limits.gas, limits.da_footprint), (15_000_000, Some(27_000_000)));
+        assert_eq!((limits.gas, limits.da_footprint), (7_513_043, Some(7_425_000)));
         assert_eq!(limits.da_footprint_scalar, Some(400));
     }
 
@@ -307,7 +310,7 @@ mod tests {
         assert_eq!(limits(BlockShare::Target, None), (5_000_000, 19_000, Some(5_000_000)));
         assert_eq!(
             limits(BlockShare::Target, Some(learnt)),
-            (2_000_000, 3_000, Some(5_000_000))
+            (1_000_000, 3_000, Some(1_000_000))
         );
         assert_eq!(limits(BlockShare::Percent(1), None), (500_000, 19_000, Some(400_000)));
     }

@@ -14,6 +14,7 @@
 //! what [`TxConfig::max_block_share`] leaves to others.
 
 mod block_budget;
+mod block_division;
 mod call;
 mod classify;
 mod config;
