@@ -19,8 +19,9 @@ pub struct PipelineConfig {
     /// Commitments asked for in one poll. Default and most 5,000: a source shows its oldest only, so a
     /// smaller window hides more behind what is stuck.
     pub poll_limit: u32,
-    /// Commitments kept in memory, in all stages. Default 50,000. Beyond it no stream is read past the
-    /// source's window.
+    /// Commitments kept in memory before the chain holds them, at most, and reported ones that are
+    /// remembered. Default 50,000. Beyond it no stream is read past the source's window. What the chain holds
+    /// and only waits to be settled takes little memory and is not counted.
     pub max_pending: usize,
     /// How settled a commitment's block must be before the source is told: `included`, `safe` or
     /// `finalized`. Default `safe`. A report cannot be undone; only a devnet should use `included`.

@@ -148,13 +148,13 @@ impl Ledger {
                 tracing::warn!(
                     call = key,
                     nonce,
-                    "another transaction used a call's nonce; planning anew"
+                    "a call's nonce was used by something else; planning anew"
                 );
                 self.withdraw(key, true, None, now);
             }
             TxEvent::Returned { reason, .. } => {
                 tracing::info!(call = key, reason, "a call was given back unsent; planning anew");
-                self.withdraw(key, true, None, now);
+                self.withdraw(key, false, None, now);
             }
             TxEvent::Dropped { reason, .. } => {
                 tracing::warn!(call = key, reason, "a call was not sent; planning anew");
@@ -207,12 +207,15 @@ impl Ledger {
     /// A transaction of the run before: the chain says what it did.
     fn recovered_event(&mut self, event: &TxEvent) {
         let resolved = match event {
-            TxEvent::Included { id, .. } | TxEvent::Superseded { id, .. } | TxEvent::Dropped { id, .. } => id,
+            TxEvent::Included { id, .. }
+            | TxEvent::Superseded { id, .. }
+            | TxEvent::Returned { id, .. }
+            | TxEvent::Dropped { id, .. } => id,
             TxEvent::Reorged { .. } => {
                 self.suspect_all();
                 return;
             }
-            TxEvent::Sent { .. } | TxEvent::Returned { .. } | TxEvent::Settled { .. } => return,
+            TxEvent::Sent { .. } | TxEvent::Settled { .. } => return,
         };
         self.recovered.remove(resolved);
         self.reread_all();

@@ -1,6 +1,9 @@
 //! Asking the policies, and what they hold back.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::LazyCell,
+    time::{Duration, Instant},
+};
 
 use set_host::Judgement;
 use set_types::{BatchId, StreamBacklog, Subject, Verdict};
@@ -23,23 +26,26 @@ impl Ledger {
             return Vec::new();
         }
         let mut subjects = Vec::new();
+        // What is allowed already takes its part of the room: what goes beyond it is judged when its turn comes.
+        let mut allowed = 0;
         for (_, id) in &self.ready {
-            if subjects.len() >= capacity {
+            if subjects.len() + allowed >= capacity {
                 break;
             }
             let may_go = |stream: &&Stream| free.iter().any(|room| stream.custody.allows(room.account));
             let Some(stream) = self.streams.get(id).filter(may_go) else {
                 continue;
             };
-            let backlog = backlog(stream);
+            let backlog = LazyCell::new(|| backlog(stream));
             for position in &stream.ready {
-                if subjects.len() == capacity {
+                if subjects.len() + allowed >= capacity {
                     break;
                 }
                 let Some(entry) = stream.entries.get(position) else {
                     break;
                 };
                 if entry.allowed_until.is_some_and(|until| until > now.at) {
+                    allowed += 1;
                     continue;
                 }
                 let held = stream.held.as_ref().filter(|held| held.position == *position);
@@ -48,7 +54,7 @@ impl Ledger {
                 }
                 subjects.push(Subject::Commitment {
                     commitment: Box::new((*entry.commitment).clone()),
-                    backlog,
+                    backlog: *backlog,
                 });
                 if held.is_some() {
                     // One is enough to learn whether the stream may go on.

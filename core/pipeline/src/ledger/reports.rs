@@ -221,7 +221,7 @@ impl Ledger {
             };
             if let Some((block, at)) = reported {
                 let final_enough = self.view.finalized.is_none_or(|finalized| finalized.number >= block);
-                if !crowded && !(old(at) && final_enough) {
+                if !(crowded || old(at) && final_enough) {
                     return;
                 }
             }

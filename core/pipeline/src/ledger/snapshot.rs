@@ -42,10 +42,14 @@ impl Deref for Shown<'_> {
 /// A stream's commitments by sequence, whether or not they rest.
 fn in_order(stream: &Stream) -> impl Iterator<Item = (StreamPosition, Shown<'_>)> {
     let mut awake = stream.entries.iter().peekable();
-    let mut resting = stream.resting.iter().peekable();
+    let mut resting = stream
+        .resting
+        .iter()
+        .map(|(start, resting)| (*start, &**resting))
+        .peekable();
     iter::from_fn(move || {
-        let position = |(start, resting): &(&u64, &Box<Resting>)| StreamPosition {
-            sequence_start: **start,
+        let position = |(start, resting): &(u64, &Resting)| StreamPosition {
+            sequence_start: *start,
             batch_id: resting.batch_id,
         };
         let first = match (awake.peek(), resting.peek()) {
@@ -56,7 +60,7 @@ fn in_order(stream: &Stream) -> impl Iterator<Item = (StreamPosition, Shown<'_>)
             return awake.next().map(|(position, entry)| (*position, Shown::Awake(entry)));
         }
         let next = resting.next()?;
-        let entry = next.1.entry(stream.id, *next.0);
+        let entry = next.1.entry(stream.id, next.0);
         Some((position(&next), Shown::Resting(Box::new(entry))))
     })
 }

@@ -259,6 +259,23 @@ impl World {
         }
     }
 
+    /// Our newest transaction, which was not sent yet, is given back: no later nonce may be in use.
+    pub(in crate::ledger) fn give_back(&mut self) {
+        let accounts = self.accounts.iter();
+        let newest = accounts.filter_map(|account| self.slots.range(..=(*account, u64::MAX)).next_back());
+        let unsent = newest.filter(|(seat, slot)| slot.block.is_none() && self.accounts.contains(&seat.0));
+        let Some(seat) = unsent.map(|(seat, _)| *seat).next() else {
+            return;
+        };
+        if let Some(slot) = self.slots.remove(&seat) {
+            self.next_nonce.insert(seat.0, seat.1);
+            self.events.push_back(Event::Tx(TxEvent::Returned {
+                id: slot.id,
+                reason: "the lease was lost",
+            }));
+        }
+    }
+
     /// The node refuses our oldest transaction for good.
     pub(in crate::ledger) fn drop_call(&mut self) {
         let Some(seat) = self.open_seat() else { return };
