@@ -33,7 +33,7 @@ pub enum LeaseError {
         wanted: String,
     },
     /// The database cannot be reached or refuses.
-    #[error("PostgreSQL: {0}")]
+    #[error("PostgreSQL at {0}")]
     Postgres(String),
     /// There was no answer in time.
     #[error("no answer in time from the {0}")]

@@ -13,7 +13,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{DatabaseUrl, LeaseError, answer::Answer, clock::Moment};
-use url::Database;
+use url::{Database, address};
 
 /// The table, made where it is missing.
 ///
@@ -52,6 +52,8 @@ pub(crate) struct PostgresLease {
     lease: String,
     holder: String,
     ttl: Duration,
+    /// Which host is asked; the next one after each failure.
+    host: usize,
     /// `None` before the first attempt and after each failure.
     client: Option<Client>,
 }
@@ -73,6 +75,7 @@ impl PostgresLease {
             lease,
             holder,
             ttl,
+            host: 0,
             client: None,
         })
     }
@@ -83,16 +86,16 @@ impl PostgresLease {
     /// # Errors
     /// [`LeaseError::Postgres`]; whether the row was written is unknown then, and does not matter.
     pub(crate) async fn attempt(&mut self) -> Result<Answer, LeaseError> {
-        let client = self.connection().await?;
+        let (host, client) = self.connection().await?;
         let answer = match self.take(&client).await {
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
-                self.create_table(&client).await?;
+                self.create_table(host, &client).await?;
                 self.take(&client).await
             }
             answer => answer,
         };
-        let answer = answer.map_err(|error| self.failure(&error))?;
-        self.client = Some(client);
+        let answer = answer.map_err(|error| self.failure(host, &error))?;
+        (self.host, self.client) = (host, Some(client));
         Ok(answer)
     }
 
@@ -101,10 +104,10 @@ impl PostgresLease {
     /// # Errors
     /// [`LeaseError::Postgres`]; then it runs out by itself.
     pub(crate) async fn release(&mut self) -> Result<(), LeaseError> {
-        let client = self.connection().await?;
+        let (host, client) = self.connection().await?;
         let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&self.lease, Type::TEXT), (&self.holder, Type::TEXT)];
         let released = client.query_typed(RELEASE, &parameters).await;
-        released.map(drop).map_err(|error| self.failure(&error))
+        released.map(drop).map_err(|error| self.failure(host, &error))
     }
 
     async fn take(&self, client: &Client) -> Result<Answer, tokio_postgres::Error> {
@@ -150,7 +153,7 @@ impl PostgresLease {
         })
     }
 
-    async fn create_table(&self, client: &Client) -> Result<(), LeaseError> {
+    async fn create_table(&self, host: usize, client: &Client) -> Result<(), LeaseError> {
         match client.batch_execute(POSTGRES_TABLE).await {
             // Another made it at the same time: `IF NOT EXISTS` does not see what is not committed.
             Err(error)
@@ -158,19 +161,37 @@ impl PostgresLease {
                     error.code(),
                     Some(&SqlState::DUPLICATE_TABLE | &SqlState::UNIQUE_VIOLATION)
                 ) => {}
-            made => made.map_err(|error| self.failure(&error))?,
+            made => made.map_err(|error| self.failure(host, &error))?,
         }
-        tracing::info!(database = %self.database.address(), "table set_sidecar_lease made");
+        tracing::info!(database = %address(&self.database.hosts[host]), "table set_sidecar_lease made");
         Ok(())
     }
 
-    async fn connection(&mut self) -> Result<Client, LeaseError> {
-        if let Some(client) = self.client.take().filter(|client| !client.is_closed()) {
-            return Ok(client);
+    /// The connection that is open, or a new one to the first host from `self.host` on that takes writes. Until
+    /// the caller sets it back, `self.host` is the one after it: whoever gives up waiting goes on there.
+    async fn connection(&mut self) -> Result<(usize, Client), LeaseError> {
+        let hosts = self.database.hosts.len();
+        let first = self.host;
+        let open = self.client.take().filter(|client| !client.is_closed());
+        if let Some(client) = open {
+            self.host = (first + 1) % hosts;
+            return Ok((first, client));
         }
-        let config = &self.database.config;
+        let mut failures = vec![];
+        for host in (first..first + hosts).map(|position| position % hosts) {
+            self.host = (host + 1) % hosts;
+            match self.connect(host).await {
+                Ok(client) => return Ok((host, client)),
+                Err(error) => failures.push(self.cause(host, &error)),
+            }
+        }
+        Err(LeaseError::Postgres(failures.join("; ")))
+    }
+
+    async fn connect(&self, host: usize) -> Result<Client, tokio_postgres::Error> {
+        let config = &self.database.hosts[host];
         // Each connection ends when its client is dropped; what it ended of, the client's next call says.
-        let client = match &self.tls {
+        match &self.tls {
             Some(tls) => config.connect(tls.clone()).await.map(|(client, connection)| {
                 tokio::spawn(connection);
                 client
@@ -179,20 +200,23 @@ impl PostgresLease {
                 tokio::spawn(connection);
                 client
             }),
-        };
-        client.map_err(|error| self.failure(&error))
+        }
     }
 
     /// The error with its cause and what to do; the driver never names a password.
-    fn failure(&self, error: &tokio_postgres::Error) -> LeaseError {
-        let address = self.database.address();
+    fn failure(&self, host: usize, error: &tokio_postgres::Error) -> LeaseError {
+        LeaseError::Postgres(self.cause(host, error))
+    }
+
+    fn cause(&self, host: usize, error: &tokio_postgres::Error) -> String {
+        let address = address(&self.database.hosts[host]);
         let Some(server) = error.as_db_error() else {
             let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
             let advice = match cause.contains("server does not support TLS") {
                 true => "; turn TLS on there, or write sslmode=disable where nobody else is on the way",
                 false => "",
             };
-            return LeaseError::Postgres(format!("{address}: {error}{cause}{advice}"));
+            return format!("{address}: {error}{cause}{advice}");
         };
         let advice = match *server.code() {
             SqlState::INSUFFICIENT_PRIVILEGE => {
@@ -202,6 +226,6 @@ impl PostgresLease {
             _ => "",
         };
         let code = server.code().code();
-        LeaseError::Postgres(format!("{address}: {} ({code}){advice}", server.message()))
+        format!("{address}: {} ({code}){advice}", server.message())
     }
 }

@@ -10,11 +10,15 @@ use tokio_postgres::{
 
 use crate::{DatabaseUrl, LeaseError};
 
+/// What is wrong with a URL that is none.
+const MALFORMED: &str = "is no URL such as postgresql://user:password@host:5432/database?sslmode=verify-full; characters \
+                         such as @ : / # ? in a password are written percent-encoded";
+
 /// A database to connect to.
 #[derive(Clone)]
 pub(super) struct Database {
-    /// How to connect. Its debug output leaves the password out.
-    pub(super) config: Config,
+    /// How to connect to each of its hosts, at least one. Their debug output leaves the password out.
+    pub(super) hosts: Vec<Config>,
     /// Whether the connection is encrypted, and the server's certificate and name are checked.
     pub(super) tls: bool,
     /// Certificate authorities to trust instead of the system's.
@@ -39,7 +43,7 @@ impl Database {
             return Self::parse(text.map_err(unset)?.expose_secret());
         }
         let database = Self::parse(written)?;
-        if database.config.get_password().is_some() {
+        if database.hosts.iter().any(|config| config.get_password().is_some()) {
             return Err(refuse(
                 "holds a password in clear: write \"${VARIABLE}\" or \"file:/path\" instead, and the URL there",
             ));
@@ -48,10 +52,10 @@ impl Database {
     }
 
     fn parse(url: &str) -> Result<Self, LeaseError> {
-        if !url.starts_with("postgresql://") && !url.starts_with("postgres://") {
-            return Err(refuse("must begin with postgresql://"));
-        }
-        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let schemes = ["postgresql://", "postgres://"];
+        let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
+        let rest = rest.ok_or_else(|| refuse("must begin with postgresql://"))?;
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (mut mode, mut root_certificates, mut kept) = (None, None, vec![]);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -60,24 +64,22 @@ impl Database {
                 _ => kept.push(pair),
             }
         }
-        let rest = if kept.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", kept.join("&"))
-        };
-        let address = SecretString::from(format!("{address}{rest}"));
-        // The parser's own error may quote what it takes for a port, and which is a password's end.
-        let mut config: Config = address.expose_secret().parse().map_err(|_| {
-            refuse(
-                "is no URL such as postgresql://user:password@host:5432/database?sslmode=verify-full; characters such \
-                 as @ : / # ? in a password are written percent-encoded",
-            )
-        })?;
-        if config.get_hosts().is_empty() {
-            return Err(refuse("names no host"));
+        let (authority, database) = address.split_once('/').unwrap_or((address, ""));
+        let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        if user.contains('@') || database.contains('@') || query.contains('@') {
+            // Then a part of the password would be taken for a host, and shown as one.
+            return Err(refuse(MALFORMED));
         }
+        let at = if user.is_empty() { "" } else { "@" };
+        // One at a time, so that a host that accepts and never answers does not keep the next from its turn.
+        let urls = hosts.split(',').map(|host| {
+            let url = format!("postgresql://{user}{at}{host}/{database}?{}", kept.join("&"));
+            SecretString::from(url)
+        });
+        let mut hosts = urls.map(|url| configure(&url)).collect::<Result<Vec<_>, _>>()?;
+        let local = |config: &Config| config.get_hosts().iter().all(is_this_machine);
         let tls = match mode {
-            None => !config.get_hosts().iter().all(is_this_machine),
+            None => !hosts.iter().all(local),
             Some("disable") => false,
             Some("require" | "verify-ca" | "verify-full") => true,
             Some(_) => {
@@ -87,31 +89,41 @@ impl Database {
                 ));
             }
         };
-        config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
-        // Of several hosts, the one that takes writes.
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        if config.get_application_name().is_none() {
-            config.application_name("set-sidecar");
+        for config in &mut hosts {
+            config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
         }
         Ok(Self {
-            config,
+            hosts,
             tls,
             root_certificates,
         })
     }
+}
 
-    /// Hosts and ports, for messages.
-    pub(super) fn address(&self) -> String {
-        let ports = self.config.get_ports();
-        let hosts = self.config.get_hosts().iter().enumerate().map(|(position, host)| {
-            let port = ports.get(position).or(ports.first()).copied().unwrap_or(5432);
-            match host {
-                Host::Tcp(name) => format!("{name}:{port}"),
-                Host::Unix(path) => format!("{}/.s.PGSQL.{port}", path.display()),
-            }
-        });
-        hosts.collect::<Vec<_>>().join(",")
+/// How to connect to the one host of this URL.
+fn configure(url: &SecretString) -> Result<Config, LeaseError> {
+    // The parser's own error may quote what it takes for a port, and which is a password's end.
+    let parsed: Result<Config, _> = url.expose_secret().parse();
+    let mut config = parsed.map_err(|_| refuse(MALFORMED))?;
+    if config.get_hosts().is_empty() {
+        return Err(refuse("names no host"));
     }
+    // Of several hosts, the one that takes writes.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    if config.get_application_name().is_none() {
+        config.application_name("set-sidecar");
+    }
+    Ok(config)
+}
+
+/// Host and port of a database, for messages.
+pub(super) fn address(config: &Config) -> String {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let hosts = config.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => format!("{name}:{port}"),
+        Host::Unix(path) => format!("{}/.s.PGSQL.{port}", path.display()),
+    });
+    hosts.collect::<Vec<_>>().join(",")
 }
 
 fn refuse(problem: impl Into<String>) -> LeaseError {
@@ -174,7 +186,16 @@ mod tests {
         }
         let database = read("postgresql://a@db.example:5433/x?sslrootcert=%2Fetc%2Fca.pem").unwrap();
         assert_eq!(database.root_certificates, Some(PathBuf::from("/etc/ca.pem")));
-        assert_eq!(database.address(), "db.example:5433");
+        assert_eq!(address(&database.hosts[0]), "db.example:5433");
+        let database = read("postgresql://a@one,two:5433/x?sslmode=require").unwrap();
+        let addresses: Vec<_> = database.hosts.iter().map(address).collect();
+        assert_eq!(addresses, ["one:5432", "two:5433"]);
+        assert!(
+            database
+                .hosts
+                .iter()
+                .all(|host| host.get_user() == Some("a") && host.get_dbname() == Some("x"))
+        );
     }
 
     #[test]
@@ -182,6 +203,9 @@ mod tests {
         for url in [
             "postgresql://a:hunter2@db.example/x",
             "postgresql://a:hunter2/3@db.example/x",
+            "postgresql://a:3/hunter2@db.example/x",
+            "postgresql://a:3@hunter2@db.example/x",
+            "postgresql://a:3?hunter2@db.example/x",
             "postgresql://a:hunter2@db.example/x?sslmode=hunter2",
             "hunter2",
             "postgresql://a@db.example/x?sslmode=prefer",
@@ -202,7 +226,7 @@ mod tests {
         let path = directory.path().join("url");
         fs::write(&path, "postgresql://a:hunter2@127.0.0.1/x\n").unwrap();
         let database = read(&format!("file:{}", path.display())).unwrap();
-        assert_eq!(database.config.get_password(), Some(&b"hunter2"[..]));
-        assert!(!format!("{:?}", database.config).contains("hunter2"));
+        assert_eq!(database.hosts[0].get_password(), Some(&b"hunter2"[..]));
+        assert!(!format!("{:?}", database.hosts).contains("hunter2"));
     }
 }

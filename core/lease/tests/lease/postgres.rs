@@ -62,6 +62,28 @@ async fn a_holder_whose_connection_stalls_stops_before_the_other_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_does_not_answer_leaves_the_turn_to_the_next() {
+    let cluster = Cluster::start().await;
+    let way = TcpProxy::start(cluster.server.address()).await.unwrap();
+    let both = format!("{},{}", way.address(), cluster.server.address());
+    let url = cluster
+        .server
+        .url()
+        .replace(&cluster.server.address().to_string(), &both);
+    way.stall();
+    let side = Side::start(KIND, cluster.config_with("both", &url), "a").await;
+    side.won().await;
+    side.task.release().await;
+    way.mend();
+    let side = Side::start(KIND, cluster.config_with("both", &url), "b").await;
+    side.won().await;
+    way.stall();
+    side.until("hindered", |state| state.error.is_some()).await;
+    side.until("renewed by the other way", |state| state.held && state.error.is_none())
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_database_is_survived() {
     let mut cluster = Cluster::start().await;
     let a = Side::start(KIND, cluster.config(), "a").await;
