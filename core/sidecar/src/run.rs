@@ -60,6 +60,7 @@ pub(crate) async fn run(layers: Layers) -> Result<()> {
 /// Says what each metric means.
 fn describe_metrics() {
     set_chain::describe_metrics();
+    set_index::describe_metrics();
     set_lease::describe_metrics();
     set_txmgr::describe_metrics();
     set_pipeline::describe_metrics();
@@ -103,5 +104,65 @@ impl Signals {
                 return name;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Mutex};
+
+    use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+    /// Keeps the names of what is described.
+    #[derive(Default)]
+    struct Described(Mutex<BTreeSet<String>>);
+
+    impl Described {
+        fn note(&self, name: &KeyName, text: &SharedString) {
+            assert!(text.ends_with('.'), "{name:?}: {text}");
+            self.0.lock().unwrap().insert(name.as_str().to_owned());
+        }
+    }
+
+    impl Recorder for Described {
+        fn describe_counter(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+            self.note(&name, &text);
+        }
+
+        fn describe_gauge(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+            self.note(&name, &text);
+        }
+
+        fn describe_histogram(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+            self.note(&name, &text);
+        }
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn every_metric_is_documented_and_every_documented_one_exists() {
+        let described = Described::default();
+        metrics::with_local_recorder(&described, super::describe_metrics);
+        let guide = include_str!("../../../config/README.md");
+        let table = guide.split("<summary>Every metric</summary>").nth(1).unwrap();
+        let table = table.split("</details>").next().unwrap();
+        let named = table.split('`').filter(|word| word.starts_with("set_"));
+        // What plugins' calls cost is the host's to say, and plugins have metrics of their own.
+        let documented: BTreeSet<_> = named
+            .filter(|name| !name.starts_with("set_plugin_"))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(described.0.into_inner().unwrap(), documented);
     }
 }
