@@ -40,7 +40,7 @@ pub use config::TxConfig;
 pub use handle::{StartParts, SubmitError, TxError, TxMgr, start};
 pub use journal::{Journal, JournalError};
 pub use metrics::describe_metrics;
-pub use signer::{ClientTls, LocalKey, ServiceUrl, SignError, SignerConfig, SignerConfigError, SignerKind, TxSigner};
+pub use signer::{ClientTls, LocalKey, SignError, SignerConfig, SignerConfigError, SignerKind, TxSigner, UrlText};
 pub use size::CallSize;
 pub use spending::{Spending, SpendingError};
 pub use status::{Alarm, AlarmKind, InFlight, TxStatus};

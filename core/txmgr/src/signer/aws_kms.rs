@@ -25,7 +25,7 @@ use aws_sdk_kms::{
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use k256::{ecdsa, pkcs8::DecodePublicKey};
 
-use super::{ServiceUrl, SignError, TxSigner, config::Refusal, innermost};
+use super::{ServiceUrl, SignError, TxSigner, UrlText, config::Refusal, innermost};
 
 #[cfg(test)]
 mod tests;
@@ -59,7 +59,7 @@ impl AwsKms {
     pub(super) async fn connect(
         key_id: String,
         region: Option<String>,
-        endpoint_url: Option<&ServiceUrl>,
+        endpoint_url: Option<&UrlText>,
     ) -> Result<Self, Refusal> {
         Self::connect_with(
             aws_config::defaults(BehaviorVersion::latest()),
@@ -74,7 +74,7 @@ impl AwsKms {
         loader: ConfigLoader,
         key_id: String,
         region: Option<String>,
-        endpoint_url: Option<&ServiceUrl>,
+        endpoint_url: Option<&UrlText>,
     ) -> Result<Self, Refusal> {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -97,6 +97,7 @@ impl AwsKms {
         }
         let mut config = aws_sdk_kms::config::Builder::from(&shared);
         if let Some(url) = endpoint_url {
+            let url = ServiceUrl::try_from(url).map_err(|problem| Refusal::new("endpoint_url", problem))?;
             config = config.endpoint_url(url.url().as_str().trim_end_matches('/'));
         }
         let client = Client::from_conf(config.build());

@@ -22,7 +22,8 @@ use async_trait::async_trait;
 pub use config::{SignerConfig, SignerConfigError, SignerKind};
 pub use local::LocalKey;
 pub use remote::ClientTls;
-pub use service_url::ServiceUrl;
+pub(crate) use service_url::ServiceUrl;
+pub use service_url::UrlText;
 
 /// Signs transactions of one account.
 #[async_trait]

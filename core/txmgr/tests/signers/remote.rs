@@ -8,7 +8,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use alloy_primitives::{Address, Bytes, TxKind, U256};
-use set_txmgr::{ClientTls, ServiceUrl, SignerConfig, SignerKind, TxSigner};
+use set_txmgr::{ClientTls, SignerConfig, SignerKind, TxSigner, UrlText};
 use tokio::sync::Notify;
 
 use crate::{
@@ -30,7 +30,7 @@ fn tx() -> TxEip1559 {
     }
 }
 
-async fn load(url: &ServiceUrl, address: Address, tls: Option<ClientTls>) -> Arc<dyn TxSigner> {
+async fn load(url: &UrlText, address: Address, tls: Option<ClientTls>) -> Arc<dyn TxSigner> {
     let kind = SignerKind::Remote {
         url: url.clone(),
         address,
@@ -175,7 +175,7 @@ async fn a_service_that_is_down_is_no_reason_not_to_start() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let url = format!("https://{free}").try_into().unwrap();
+    let url = format!("https://{free}").into();
     let signer = load(&url, Address::ZERO, Some(files.tls())).await;
     let error = signer.sign(&tx()).await.unwrap_err().to_string();
     assert!(error.contains("cannot be reached"), "{error}");
@@ -187,7 +187,7 @@ async fn what_cannot_be_safe_is_refused_at_the_start() {
     let files = Files::new(&authority, &authority);
     let refusal = async |url: &str, tls: Option<ClientTls>| {
         let kind = SignerKind::Remote {
-            url: url.to_owned().try_into().unwrap(),
+            url: url.to_owned().into(),
             address: Address::ZERO,
             tls,
         };
@@ -201,6 +201,11 @@ async fn what_cannot_be_safe_is_refused_at_the_start() {
     );
     let error = refusal("http://127.0.0.1:8080", Some(files.tls())).await;
     assert!(error.contains("`signers.hot.url`"), "{error}");
+    let error = refusal("https://me:hunter2@127.0.0.1:8080", Some(files.tls())).await;
+    assert!(
+        error.contains("`signers.hot.url`") && !error.contains("hunter2"),
+        "{error}"
+    );
     files.write("tls.key", "-----BEGIN NONSENSE-----");
     let error = refusal("https://127.0.0.1:8080", Some(files.tls())).await;
     assert!(

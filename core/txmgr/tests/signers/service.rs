@@ -28,7 +28,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use serde_json::{Value, json};
-use set_txmgr::ServiceUrl;
+use set_txmgr::UrlText;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
@@ -46,7 +46,7 @@ pub(crate) enum Answer {
 
 /// A running service; gone when dropped.
 pub(crate) struct Service {
-    pub(crate) url: ServiceUrl,
+    pub(crate) url: UrlText,
     accepting: JoinHandle<()>,
 }
 
@@ -94,7 +94,7 @@ impl Service {
             }
         });
         Self {
-            url: format!("https://{address}").try_into().unwrap(),
+            url: format!("https://{address}").into(),
             accepting,
         }
     }

@@ -37,7 +37,7 @@ enum Instead {
 }
 
 struct Kms {
-    url: ServiceUrl,
+    url: UrlText,
     key: SigningKey,
     asked: Arc<Asked>,
     serving: JoinHandle<()>,
@@ -70,7 +70,7 @@ impl Kms {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
-            url: url.try_into().unwrap(),
+            url: url.into(),
             key,
             asked,
             serving,

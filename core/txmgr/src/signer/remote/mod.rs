@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use client::ClientTls;
 
-use super::{ServiceUrl, SignError, TxSigner, config::Refusal};
+use super::{ServiceUrl, SignError, TxSigner, UrlText, config::Refusal};
 use crate::slot::Version;
 use client::Client;
 use wire::{Answer, Request, TransactionArgs};
@@ -52,7 +52,8 @@ enum Failure {
 
 impl RemoteSigner {
     /// Reads the certificates. Nothing is sent yet.
-    pub(super) async fn open(url: ServiceUrl, address: Address, tls: Option<ClientTls>) -> Result<Self, Refusal> {
+    pub(super) async fn open(url: &UrlText, address: Address, tls: Option<ClientTls>) -> Result<Self, Refusal> {
+        let url = ServiceUrl::try_from(url).map_err(|problem| Refusal::new("url", problem))?;
         match &tls {
             None if !url.is_loopback() => {
                 let problem = "a signing service on another machine must know who asks: name a client certificate with `tls.cert` and `tls.key`, and the authority of the service's own in `tls.ca`";
