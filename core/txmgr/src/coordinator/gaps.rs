@@ -40,3 +40,102 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use alloy_primitives::B256;
+    use set_chain::{ChainView, EndpointConfig};
+    use set_lease::Leadership;
+    use set_testkit::Anvil;
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::{
+        BlockBudget, CallId, CallSize, Journal, LocalKey, Spending, TxConfig,
+        classify::Outcome,
+        coordinator::{Parts, jobs::Done},
+        slot::{Known, Progress, Slot},
+    };
+
+    /// A coordinator whose node does not exist: what happens to it is up to the test.
+    fn coordinator() -> Coordinator {
+        set_chain::install_tls();
+        let provider = set_chain::connect(&EndpointConfig {
+            rpc_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
+            chain_id: None,
+            timeout: Duration::from_secs(1),
+            poll_interval: Duration::from_secs(1),
+        });
+        let parts = Parts {
+            configs: watch::channel(Arc::new(TxConfig::default())).1,
+            daily_caps: watch::channel(None).1,
+            spending: Spending::in_memory(),
+            signer: Arc::new(LocalKey::from(Anvil::account(1))),
+            provider: provider.unwrap(),
+            chain_id: 1,
+            heads: watch::channel(Arc::new(ChainView::unknown())).1,
+            journal: Journal::in_memory(),
+            leadership: Leadership::always(),
+            budget: BlockBudget::default(),
+            submitted: mpsc::channel(1).1,
+        };
+        Coordinator::new(parts).0
+    }
+
+    fn head(number: u64) -> BlockRef {
+        BlockRef {
+            number,
+            hash: B256::with_last_byte(number as u8),
+            timestamp: number,
+        }
+    }
+
+    /// Nonce 5 was superseded while one of its versions was still being sent, and the chain took back
+    /// what had superseded it.
+    #[tokio::test]
+    async fn a_nonce_whose_send_still_runs_is_not_given_to_another_call() {
+        let mut coordinator = coordinator();
+        let hash = B256::repeat_byte(5);
+        let known = |hash| vec![Known { hash, filler: false }];
+        coordinator.ledger.sync(7);
+        coordinator
+            .ledger
+            .reopen(6, Slot::again(None, known(B256::repeat_byte(6)), None));
+        let old = Job::Send {
+            nonce: 5,
+            hash,
+            first_time: true,
+        };
+        coordinator.spawn(old, async { Done::Sent(Outcome::Accepted) });
+        for number in 1..4 {
+            coordinator.find_gaps(head(number), 5);
+        }
+        let next = Slot::new(Some(CallId::Submitted(u64::MAX)), CallSize::default());
+        assert_eq!(coordinator.ledger.assign(next), Some(7));
+        coordinator.ledger.release(7);
+
+        let done = coordinator.jobs.join_next_with_id().await.unwrap();
+        coordinator.on_done(done);
+        for number in 4..6 {
+            coordinator.find_gaps(head(number), 5);
+        }
+        let next = Slot::new(Some(CallId::Submitted(u64::MAX)), CallSize::default());
+        assert_eq!(coordinator.ledger.assign(next), Some(5));
+    }
+
+    #[tokio::test]
+    async fn the_result_of_a_version_that_a_slot_does_not_know_changes_nothing() {
+        let mut coordinator = coordinator();
+        coordinator.ledger.sync(5);
+        let next = Slot::new(Some(CallId::Submitted(u64::MAX)), CallSize::default());
+        coordinator.ledger.assign(next);
+        coordinator.on_sent(5, B256::repeat_byte(1), true, Outcome::Accepted);
+        assert_eq!(
+            coordinator.ledger.get(5).map(|slot| slot.progress),
+            Some(Progress::Provisional)
+        );
+        assert!(coordinator.outbox.is_empty());
+    }
+}

@@ -26,10 +26,13 @@ impl Coordinator {
             return;
         }
         self.counted_block = Some(block.block.hash);
+        let account = self.account;
         let Some(slot) = self.ledger.get_mut(account_nonce) else {
             return;
         };
-        if slot.busy || slot.progress != Progress::Committed || slot.passing.waits {
+        let is_filler = slot.versions.last().is_some_and(|version| version.is_filler(account));
+        let to_be_replaced = slot.bump || (slot.cancel && !is_filler);
+        if slot.busy || to_be_replaced || slot.progress != Progress::Committed || slot.passing.waits {
             return;
         }
         if !could_hold(&block, slot) {

@@ -221,7 +221,10 @@ async fn a_nonce_is_freed_from_invalid_bytes_even_if_the_signer_fails_over_it() 
     let mut account = Account::with_signer(&anvil, &proxy.url(), impatient(), Journal::in_memory(), signer);
     account.send(5).await;
     account.alarm(AlarmKind::Signer, true).await;
-    assert!(matches!(account.outcome().await, TxEvent::Superseded { nonce: 0, .. }));
+    match account.outcome().await {
+        TxEvent::Superseded { nonce, .. } => assert_eq!(nonce, 0),
+        other => panic!("{other:?}"),
+    }
     account.alarm(AlarmKind::Signer, false).await;
     assert_eq!(account.send(1).await.0, 1);
     account.included().await;
