@@ -18,6 +18,7 @@ use crate::{
     chain_logs::{is_pruned, read_headers, read_range},
     decoder::LogDecoder,
     range::RangeSize,
+    unindexed::Origin,
 };
 
 /// Logs handed to the decoder at once.
@@ -104,6 +105,10 @@ impl<D: LogDecoder> Follower<D> {
         options: FollowerOptions,
     ) -> Self {
         let range = RangeSize::new(options.max_range);
+        index.set_origin(Origin {
+            provider: provider.clone(),
+            first_block: options.from_block,
+        });
         Self {
             provider,
             decoder,

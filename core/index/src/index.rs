@@ -4,7 +4,7 @@ use std::{
     ops::Bound,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -24,6 +24,7 @@ use crate::{
         ANCHOR, BLOCKS, BY_CHAIN, BY_STREAM, COMMITMENTS, CURSOR, FOLLOWED, REPORTED, SCOPE, SCOPES, STREAM_IDS,
         STREAMS, chain_row, stream_row, stream_row_batch,
     },
+    unindexed::Origin,
 };
 
 const LAYOUT: Layout = Layout {
@@ -81,6 +82,8 @@ pub struct Index {
     bound: Arc<AtomicBool>,
     /// Whether it is known that the chain still holds what the file says.
     confirmed: Arc<AtomicBool>,
+    /// Where to look for what the index does not hold; known once somebody follows the chain.
+    origin: Arc<OnceLock<Origin>>,
 }
 
 impl Index {
@@ -102,6 +105,7 @@ impl Index {
             synced: Arc::default(),
             bound: Arc::default(),
             confirmed: Arc::default(),
+            origin: Arc::default(),
         };
         if index.scope().await?.is_none() {
             index.set_bound();
@@ -253,10 +257,7 @@ impl Index {
         &self,
         query: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (bound, confirmed) = (
-            self.bound.load(Ordering::Acquire),
-            self.confirmed.load(Ordering::Acquire),
-        );
+        let (bound, confirmed) = (self.bound.load(Ordering::Acquire), self.is_confirmed());
         self.store
             .read(move |transaction| {
                 query(&Reader {
@@ -291,6 +292,20 @@ impl Index {
     /// ([`Anchored::followed`]); whoever follows the chain says so once it has compared the two.
     pub fn confirm(&self) {
         self.confirmed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire)
+    }
+
+    /// Says where to look for what the index does not hold.
+    pub(crate) fn set_origin(&self, origin: Origin) {
+        // It does not change while the program runs.
+        let _ = self.origin.set(origin);
+    }
+
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        self.origin.get().cloned()
     }
 
     /// Brings [`Index::synced`] up to what the store says.
@@ -408,7 +423,7 @@ impl Reader<'_> {
     }
 
     /// The block under [`CURSOR`] or [`ANCHOR`].
-    fn followed(&self, which: &str) -> Result<Option<BlockRef>, StoreError> {
+    pub(crate) fn followed(&self, which: &str) -> Result<Option<BlockRef>, StoreError> {
         let Some(table) = self.table(FOLLOWED)? else {
             return Ok(None);
         };

@@ -20,6 +20,7 @@ mod opening;
 mod range;
 mod store;
 mod tables;
+mod unindexed;
 
 pub use anchored::{Anchored, ChainPosition, Entry, StreamPosition, StreamSummary};
 pub use apply::Step;
@@ -30,3 +31,4 @@ pub use follower::{Follower, FollowerOptions};
 pub use index::{Counts, Index, Synced};
 pub use metrics::describe_metrics;
 pub use opening::Opening;
+pub use unindexed::SearchError;

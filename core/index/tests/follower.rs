@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy::{
-    eips::BlockNumberOrTag,
+    eips::{BlockId, BlockNumberOrTag},
     network::{ReceiptResponse, TransactionBuilder},
     providers::Provider,
     rpc::types::TransactionRequest,
@@ -14,7 +14,7 @@ use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolCall;
 use async_trait::async_trait;
 use serde_json::{json, value::RawValue};
-use set_chain::{ChainView, EndpointConfig, L2Provider, SettlementTag, bindings::SetRegistry, track};
+use set_chain::{ChainView, EndpointConfig, L2Provider, RegistryReader, SettlementTag, bindings::SetRegistry, track};
 use set_host::{Builtin, Host, HostConfig, HostServices, ServiceError};
 use set_index::{Anchored, Counts, Follower, FollowerOptions, Index};
 use set_testkit::{Action, Anvil, Contracts, RpcProxy, Rule, anvil::DEVNET_CHAIN_ID, deploy};
@@ -445,6 +445,21 @@ async fn history_that_no_node_has_is_left_out_and_said() {
     followed.holds(&kept).await.unwrap();
     assert!(followed.holds(&old).await.is_none());
     assert_eq!(followed.index.synced().borrow().from, Some(kept_from));
+
+    // What the contract recorded leads to it all the same.
+    let reader = RegistryReader::new(connect(&proxy), chain.contracts.registry);
+    let find = async |committed: &Committed| {
+        let record = reader
+            .record(committed.batch_id, BlockId::latest())
+            .await
+            .unwrap()
+            .unwrap();
+        followed.index.find_unindexed(one, &record).await.unwrap()
+    };
+    let found = find(&old).await.unwrap();
+    assert_eq!((found.tx_hash, found.block.hash), (old.tx_hash, old.block_hash));
+    assert_eq!((found.stream_key, found.sequence_end), (one.key(), 3));
+    assert_eq!(find(&kept).await, None, "the index has it");
     let asked = proxy.calls("eth_getLogs");
     assert!(asked < 20, "{asked} questions");
     followed.stop().await;
