@@ -1,12 +1,11 @@
 //! A database for a test, and files with URLs to it.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, net::SocketAddr, path::PathBuf};
 
-use set_lease::{LeaseConfig, LeaseKind};
 use set_testkit::Postgres;
 use tempfile::TempDir;
 
-use crate::holder;
+use crate::pair::Lease;
 
 pub(crate) struct Cluster {
     pub(crate) server: Postgres,
@@ -23,23 +22,27 @@ impl Cluster {
         Self { server, directory }
     }
 
-    /// A file that holds this URL.
-    pub(crate) fn file(&self, name: &str, url: &str) -> String {
+    /// A file with this content.
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.directory.path().join(name);
-        fs::write(&path, url).unwrap();
-        path.to_str().unwrap().to_owned()
+        fs::write(&path, content).unwrap();
+        path
     }
 
-    pub(crate) fn config(&self) -> LeaseConfig {
-        holder::config(LeaseKind::Postgres, &self.file("direct", &self.server.url()))
+    /// The lease of this name, as the superuser.
+    pub(crate) fn lease(&self, name: &'static str) -> Lease {
+        self.lease_at(self.server.address(), name)
     }
 
-    pub(crate) fn config_at(&self, address: SocketAddr) -> LeaseConfig {
-        let url = self.server.url_at(address);
-        holder::config(LeaseKind::Postgres, &self.file(&address.port().to_string(), &url))
+    /// The same, by another way.
+    pub(crate) fn lease_at(&self, address: SocketAddr, name: &'static str) -> Lease {
+        self.lease_by(&self.server.url_at(address), name)
     }
 
-    pub(crate) fn config_with(&self, name: &str, url: &str) -> LeaseConfig {
-        holder::config(LeaseKind::Postgres, &self.file(name, url))
+    /// The same, by a URL.
+    pub(crate) fn lease_by(&self, url: &str, name: &'static str) -> Lease {
+        let file = TempDir::new_in(self.directory.path()).unwrap().keep().join("url");
+        fs::write(&file, url).unwrap();
+        Lease::in_database(file, name)
     }
 }

@@ -3,35 +3,27 @@
 use std::{env, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
-use set_lease::{LeaseConfig, LeaseKind};
 use set_testkit::{Process, Program};
 
-use crate::pair::{PATIENCE, Side, TTL};
+use crate::pair::{Lease, PATIENCE};
 
 const KIND: &str = "SET_TEST_LEASE_KIND";
 const PLACE: &str = "SET_TEST_LEASE_PLACE";
+const NAME: &str = "SET_TEST_LEASE_NAME";
 
 /// Nanoseconds since the machine started, the same for all its processes.
-pub(crate) fn now() -> i64 {
+fn now() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
-/// The lease in a file, or in a database whose URL is in the file.
-pub(crate) fn config(kind: LeaseKind, place: &str) -> LeaseConfig {
-    LeaseConfig {
-        ttl: TTL,
-        file: (kind == LeaseKind::File).then(|| place.into()),
-        postgres_url: (kind == LeaseKind::Postgres).then(|| format!("file:{place}").as_str().into()),
-    }
-}
-
 /// Starts the process, which takes the lease and says so.
-pub(crate) async fn start(kind: LeaseKind, place: &str) -> Process {
+async fn start(lease: &Lease) -> Process {
     let holder = Program::new(env::current_exe().unwrap())
         .args(["holder::process", "--exact", "--ignored", "--nocapture"])
-        .env(KIND, kind.label())
-        .env(PLACE, place)
+        .env(KIND, lease.kind.label())
+        .env(PLACE, &lease.place)
+        .env(NAME, lease.name)
         .spawn()
         .unwrap();
     holder.line_with("holder won", PATIENCE).await.unwrap();
@@ -45,13 +37,14 @@ pub(crate) async fn start(kind: LeaseKind, place: &str) -> Process {
 #[allow(clippy::print_stdout)]
 fn process() {
     let Ok(place) = env::var(PLACE) else { return };
-    let kind = match env::var(KIND).unwrap().as_str() {
-        "file" => LeaseKind::File,
-        _ => LeaseKind::Postgres,
+    let name = env::var(NAME).unwrap().leak();
+    let lease = match env::var(KIND).unwrap().as_str() {
+        "file" => Lease::in_files(place, name),
+        _ => Lease::in_database(place, name),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let side = runtime.block_on(async {
-        let side = Side::start(kind, config(kind, &place), "frozen").await;
+        let side = lease.side("frozen").await;
         side.won().await;
         side
     });
@@ -69,9 +62,9 @@ fn process() {
 }
 
 /// Stops the holder until another has the lease, and continues it: it must know at once.
-pub(crate) async fn a_frozen_holder_knows_at_once(kind: LeaseKind, place: &str) {
-    let frozen = start(kind, place).await;
-    let other = Side::start(kind, config(kind, place), "b").await;
+pub(crate) async fn a_frozen_holder_knows_at_once(lease: Lease) {
+    let frozen = start(&lease).await;
+    let other = lease.side("b").await;
     other
         .until("standing by", |state| state.holder.as_deref() == Some("frozen"))
         .await;

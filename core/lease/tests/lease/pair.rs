@@ -1,6 +1,8 @@
 //! Two sidecars that want the same lease, and an eye on both.
 
 use std::{
+    path::PathBuf,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,8 +18,62 @@ use tokio::time::timeout;
 pub(crate) const TTL: Duration = Duration::from_secs(3);
 /// No wait of these tests takes so long, unless something is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// What the lease is for.
-pub(crate) const NAME: &str = "84532001:0x01";
+
+/// A case of a test.
+pub(crate) type Case = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A lease that sides of a test want.
+#[derive(Clone)]
+pub(crate) struct Lease {
+    pub(crate) kind: LeaseKind,
+    pub(crate) config: LeaseConfig,
+    /// The file, or the file that holds the database's URL.
+    pub(crate) place: PathBuf,
+    /// What it is for.
+    pub(crate) name: &'static str,
+}
+
+impl Lease {
+    /// In files that begin with `path`.
+    pub(crate) fn in_files(place: impl Into<PathBuf>, name: &'static str) -> Self {
+        let place = place.into();
+        let config = LeaseConfig {
+            ttl: TTL,
+            file: Some(place.clone()),
+            postgres_url: None,
+        };
+        let kind = LeaseKind::File;
+        Self {
+            kind,
+            config,
+            place,
+            name,
+        }
+    }
+
+    /// In the database whose URL is in the file at `place`.
+    pub(crate) fn in_database(place: impl Into<PathBuf>, name: &'static str) -> Self {
+        let place = place.into();
+        let config = LeaseConfig {
+            ttl: TTL,
+            file: None,
+            postgres_url: Some(format!("file:{}", place.display()).as_str().into()),
+        };
+        let kind = LeaseKind::Postgres;
+        Self {
+            kind,
+            config,
+            place,
+            name,
+        }
+    }
+
+    pub(crate) async fn side(&self, holder: &str) -> Side {
+        let started = set_lease::start(self.kind, self.config.clone(), self.name.to_owned(), holder.to_owned()).await;
+        let (leadership, task) = started.unwrap();
+        Side { leadership, task }
+    }
+}
 
 /// One of them.
 pub(crate) struct Side {
@@ -26,12 +82,6 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    pub(crate) async fn start(kind: LeaseKind, config: LeaseConfig, holder: &str) -> Self {
-        let started = set_lease::start(kind, config, NAME.to_owned(), holder.to_owned()).await;
-        let (leadership, task) = started.unwrap();
-        Self { leadership, task }
-    }
-
     /// Waits for a state; panics with the last one.
     pub(crate) async fn until(&self, what: &str, fits: impl Fn(&LeaseState) -> bool) -> Arc<LeaseState> {
         let mut changes = self.leadership.changes();
@@ -84,10 +134,10 @@ impl Eye {
 }
 
 /// One holds it, renews it, and gives it up; the other waits, and takes it then.
-pub(crate) async fn one_holds_it_until_it_gives_it_up(kind: LeaseKind, config: &LeaseConfig) {
-    let a = Side::start(kind, config.clone(), "a").await;
+pub(crate) async fn one_holds_it_until_it_gives_it_up(lease: Lease) {
+    let a = lease.side("a").await;
     assert_eq!(a.won().await.term, 1);
-    let b = Side::start(kind, config.clone(), "b").await;
+    let b = lease.side("b").await;
     let eye = Eye::on(&a, &b);
     let seen = b.until("standing by", |state| state.holder.is_some()).await;
     assert_eq!((seen.holder.as_deref(), seen.held), (Some("a"), false));
@@ -104,11 +154,26 @@ pub(crate) async fn one_holds_it_until_it_gives_it_up(kind: LeaseKind, config: &
     eye.saw_no_overlap();
 }
 
+/// Runs cases next to each other: they wait more than they work. Says which of them failed.
+pub(crate) async fn side_by_side(cases: impl IntoIterator<Item = (&'static str, Case)>) {
+    let running: Vec<_> = cases
+        .into_iter()
+        .map(|(name, case)| (name, tokio::spawn(case)))
+        .collect();
+    let mut failed = vec![];
+    for (name, task) in running {
+        if let Err(error) = task.await {
+            failed.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
 /// One dies without a word; the other takes over once the lease has run out.
-pub(crate) async fn another_takes_over_from_the_dead(kind: LeaseKind, config: &LeaseConfig) {
-    let a = Side::start(kind, config.clone(), "a").await;
+pub(crate) async fn another_takes_over_from_the_dead(lease: Lease) {
+    let a = lease.side("a").await;
     a.won().await;
-    let b = Side::start(kind, config.clone(), "b").await;
+    let b = lease.side("b").await;
     let eye = Eye::on(&a, &b);
     b.until("standing by", |state| state.holder.is_some()).await;
     let Side { leadership, task } = a;

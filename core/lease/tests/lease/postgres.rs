@@ -1,43 +1,56 @@
 //! The lease in a real PostgreSQL server.
 
+use std::sync::Arc;
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use set_lease::{LeaseKind, POSTGRES_TABLE};
+use set_lease::POSTGRES_TABLE;
 use set_testkit::{Postgres, TcpProxy};
 
 use crate::{
     cluster::Cluster,
     holder,
-    pair::{self, Eye, NAME, Side},
+    pair::{self, Eye, Lease},
 };
 
-const KIND: LeaseKind = LeaseKind::Postgres;
+const NAME: &str = "84532001:0x01";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_holds_it_until_it_gives_it_up() {
-    let cluster = Cluster::start().await;
-    pair::one_holds_it_until_it_gives_it_up(KIND, &cluster.config()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_takes_over_from_the_dead() {
-    let cluster = Cluster::start().await;
-    pair::another_takes_over_from_the_dead(KIND, &cluster.config()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_holder_knows_at_once() {
-    let cluster = Cluster::start().await;
-    let place = cluster.file("url", &cluster.server.url());
-    holder::a_frozen_holder_knows_at_once(KIND, &place).await;
+async fn one_holds_it_and_another_takes_over() {
+    let cluster = Arc::new(Cluster::start().await);
+    pair::side_by_side([
+        (
+            "given up",
+            Box::pin(pair::one_holds_it_until_it_gives_it_up(cluster.lease("a"))) as pair::Case,
+        ),
+        (
+            "dead",
+            Box::pin(pair::another_takes_over_from_the_dead(cluster.lease("b"))),
+        ),
+        (
+            "frozen",
+            Box::pin(holder::a_frozen_holder_knows_at_once(cluster.lease("c"))),
+        ),
+        ("cut", Box::pin(a_broken_way(cluster.clone(), "d", TcpProxy::cut))),
+        ("stalled", Box::pin(a_broken_way(cluster.clone(), "e", TcpProxy::stall))),
+        ("two hosts", Box::pin(a_host_that_does_not_answer(cluster.clone(), "f"))),
+        (
+            "rows",
+            Box::pin(the_row_decides_on_the_databases_clock(cluster.clone(), "g")),
+        ),
+        (
+            "locked",
+            Box::pin(a_locked_row_costs_the_lease_and_piles_up_nothing(cluster, "h")),
+        ),
+    ])
+    .await;
 }
 
 /// A broken way to the database: the holder stops by its own deadline, before the other begins.
-async fn a_broken_way(breaking: impl Fn(&TcpProxy)) {
-    let cluster = Cluster::start().await;
+async fn a_broken_way(cluster: Arc<Cluster>, name: &'static str, breaking: fn(&TcpProxy)) {
     let way = TcpProxy::start(cluster.server.address()).await.unwrap();
-    let a = Side::start(KIND, cluster.config_at(way.address()), "a").await;
+    let a = cluster.lease_at(way.address(), name).side("a").await;
     a.won().await;
-    let b = Side::start(KIND, cluster.config(), "b").await;
+    let b = cluster.lease(name).side("b").await;
     let eye = Eye::on(&a, &b);
     b.until("standing by", |state| state.holder.is_some()).await;
     breaking(&way);
@@ -51,19 +64,8 @@ async fn a_broken_way(breaking: impl Fn(&TcpProxy)) {
     eye.saw_no_overlap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_holder_whose_connection_is_cut_stops_before_the_other_begins() {
-    a_broken_way(TcpProxy::cut).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_holder_whose_connection_stalls_stops_before_the_other_begins() {
-    a_broken_way(TcpProxy::stall).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_does_not_answer_leaves_the_turn_to_the_next() {
-    let cluster = Cluster::start().await;
+/// Of two hosts the next one gets its turn.
+async fn a_host_that_does_not_answer(cluster: Arc<Cluster>, name: &'static str) {
     let way = TcpProxy::start(cluster.server.address()).await.unwrap();
     let both = format!("{},{}", way.address(), cluster.server.address());
     let url = cluster
@@ -71,11 +73,11 @@ async fn a_host_that_does_not_answer_leaves_the_turn_to_the_next() {
         .url()
         .replace(&cluster.server.address().to_string(), &both);
     way.stall();
-    let side = Side::start(KIND, cluster.config_with("both", &url), "a").await;
+    let side = cluster.lease_by(&url, name).side("a").await;
     side.won().await;
     side.task.release().await;
     way.mend();
-    let side = Side::start(KIND, cluster.config_with("both", &url), "b").await;
+    let side = cluster.lease_by(&url, name).side("b").await;
     side.won().await;
     way.stall();
     side.until("hindered", |state| state.error.is_some()).await;
@@ -86,9 +88,9 @@ async fn a_host_that_does_not_answer_leaves_the_turn_to_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_database_is_survived() {
     let mut cluster = Cluster::start().await;
-    let a = Side::start(KIND, cluster.config(), "a").await;
+    let a = cluster.lease(NAME).side("a").await;
     a.won().await;
-    let b = Side::start(KIND, cluster.config(), "b").await;
+    let b = cluster.lease(NAME).side("b").await;
     let eye = Eye::on(&a, &b);
     b.until("standing by", |state| state.holder.is_some()).await;
     cluster.server.stop().await.unwrap();
@@ -106,10 +108,11 @@ async fn a_restart_of_the_database_is_survived() {
     eye.saw_no_overlap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_row_decides_on_the_databases_clock() {
-    let cluster = Cluster::start().await;
-    cluster.server.run(POSTGRES_TABLE).await.unwrap();
+async fn the_row_decides_on_the_databases_clock(cluster: Arc<Cluster>, name: &'static str) {
+    // The first one makes the table, perhaps together with others.
+    let side = cluster.lease(name).side("first").await;
+    side.won().await;
+    side.task.release().await;
     for (holder, seconds, waits, term) in [
         ("b", -1, false, 6),
         ("a", -1, false, 6),
@@ -117,11 +120,11 @@ async fn the_row_decides_on_the_databases_clock() {
         ("b", 5, true, 6),
     ] {
         let row = format!(
-            "DELETE FROM set_sidecar_lease; INSERT INTO set_sidecar_lease
-             VALUES ('{NAME}', '{holder}', 5, clock_timestamp() + interval '{seconds} seconds')"
+            "DELETE FROM set_sidecar_lease WHERE name = '{name}'; INSERT INTO set_sidecar_lease
+             VALUES ('{name}', '{holder}', 5, clock_timestamp() + interval '{seconds} seconds')"
         );
         cluster.server.run(&row).await.unwrap();
-        let side = Side::start(KIND, cluster.config(), "a").await;
+        let side = cluster.lease(name).side("a").await;
         let first = side.until("answered", |state| state.holder.is_some()).await;
         assert_eq!(first.held, !waits, "{holder} {seconds}");
         assert_eq!(side.won().await.term, term, "{holder} {seconds}");
@@ -129,20 +132,19 @@ async fn the_row_decides_on_the_databases_clock() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_locked_row_costs_the_lease_and_piles_up_nothing() {
-    let cluster = Cluster::start().await;
-    let side = Side::start(KIND, cluster.config(), "a").await;
+async fn a_locked_row_costs_the_lease_and_piles_up_nothing(cluster: Arc<Cluster>, name: &'static str) {
+    let side = cluster.lease(name).side("a").await;
     side.won().await;
     let lock = cluster
         .server
-        .run("BEGIN; SELECT FROM set_sidecar_lease FOR UPDATE; SELECT pg_sleep(8)");
+        .run("BEGIN; SELECT FROM set_sidecar_lease WHERE name = 'h' FOR UPDATE; SELECT pg_sleep(8)");
     let watch = async {
         side.lost().await;
-        let waiting = "SELECT count(*) FROM pg_stat_activity
+        // Long after the first attempt, and shortly before the lock is gone.
+        let waiting = "SELECT pg_sleep(4); SELECT count(*) FROM pg_stat_activity
                        WHERE application_name = 'set-sidecar' AND wait_event_type = 'Lock'";
-        let waiting: usize = cluster.server.run(waiting).await.unwrap()[0].parse().unwrap();
-        assert!(waiting <= 2, "{waiting}");
+        let waiting: usize = cluster.server.run(waiting).await.unwrap()[1].parse().unwrap();
+        assert!(waiting <= 3, "{waiting} statements wait for the lock");
     };
     let (locked, ()) = tokio::join!(lock, watch);
     locked.unwrap();
@@ -156,14 +158,14 @@ async fn a_role_needs_only_the_table_and_no_error_holds_its_password() {
     cluster.server.run(roles).await.unwrap();
     let address = cluster.server.address();
     let url = |password: &str| format!("postgresql://sender:{password}@{address}/postgres");
-    let wrong = Side::start(KIND, cluster.config_with("wrong", &url("hunter3")), "a").await;
+    let wrong = cluster.lease_by(&url("hunter3"), NAME).side("a").await;
     let state = wrong.until("refused", |state| state.error.is_some()).await;
     let error = state.error.as_deref().unwrap();
     assert!(
         error.contains("password authentication failed") && !error.contains("hunter"),
         "{error}"
     );
-    let side = Side::start(KIND, cluster.config_with("right", &url("hunter2")), "a").await;
+    let side = cluster.lease_by(&url("hunter2"), NAME).side("a").await;
     let denied = |error: &String| error.contains("grant SELECT, INSERT and UPDATE");
     side.until("denied", |state| state.error.as_ref().is_some_and(denied))
         .await;
@@ -187,10 +189,11 @@ async fn tls_checks_the_servers_certificate_and_name() {
         .unwrap();
     let cluster = Cluster::of(server);
     let authority = cluster.file("authority.pem", &authority_pem);
+    let authority = authority.display();
     let url = cluster.server.url();
 
-    let trusted = cluster.config_with("trusted", &format!("{url}?sslmode=verify-full&sslrootcert={authority}"));
-    let side = Side::start(KIND, trusted, "a").await;
+    let trusted = format!("{url}?sslmode=verify-full&sslrootcert={authority}");
+    let side = cluster.lease_by(&trusted, NAME).side("a").await;
     side.won().await;
     let encrypted =
         "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'set-sidecar'";
@@ -201,8 +204,8 @@ async fn tls_checks_the_servers_certificate_and_name() {
         ("name", format!("{named}?sslmode=require&sslrootcert={authority}")),
         ("authority", format!("{url}?sslmode=require")),
     ] {
-        let config = cluster.config_with(name, &url);
-        match set_lease::start(KIND, config, NAME.to_owned(), "b".to_owned()).await {
+        let Lease { kind, config, .. } = cluster.lease_by(&url, NAME);
+        match set_lease::start(kind, config, NAME.to_owned(), "b".to_owned()).await {
             Ok((leadership, _task)) => {
                 let mut changes = leadership.changes();
                 let state = changes.wait_for(|state| state.error.is_some()).await.unwrap();
