@@ -94,10 +94,9 @@ impl Refusal {
 impl SignerConfig {
     /// A signer without a spending cap.
     pub const fn new(kind: SignerKind) -> Self {
-        let daily_spending_cap = None;
         Self {
             kind,
-            daily_spending_cap,
+            daily_spending_cap: None,
         }
     }
 
