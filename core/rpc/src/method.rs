@@ -76,7 +76,7 @@ pub(crate) static METHODS: &[Method<Service>] = &[
     },
     Method {
         name: "set_status",
-        summary: "How everything is: the chain, the index, the pipeline and the transaction manager.",
+        summary: "How everything is: the chain, the index, the lease, the pipeline and each sending account.",
         params: &[],
         handler: answered_by!(handler::status),
     },

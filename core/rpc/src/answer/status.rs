@@ -12,7 +12,8 @@ pub struct StatusAnswer {
     pub chain: ChainAnswer,
     /// The index.
     pub index: IndexAnswer,
-    /// The other parts (pipeline, transaction manager), each with a member of its own.
+    /// The other parts, each with a member of its own: `network` (what is configured), `lease` (who sends),
+    /// `pipeline`, and `txmgr` with one entry of `accounts` a sending account.
     #[serde(flatten)]
     pub parts: serde_json::Map<String, serde_json::Value>,
 }

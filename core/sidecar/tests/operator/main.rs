@@ -7,3 +7,4 @@ mod check_online;
 mod desk;
 mod reload;
 mod rotation;
+mod sponsorship;
