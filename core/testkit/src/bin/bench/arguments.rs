@@ -4,6 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+const EXAMPLES: &str = "\
+Also: --debug builds without optimising, which is quicker to make and enough for --quick.
+
+Examples:
+  ./scripts/bench                          everything, about 20 minutes
+  ./scripts/bench --quick                  what the machine's speed does not change
+  ./scripts/bench streams latency          two scenarios
+  ./scripts/bench --commitments 20000 stream";
+
 /// Measures the sidecar on this machine: how full it makes blocks, how fast a commitment is included,
 /// what it costs in processor time and memory, and how that grows. Prints a table and writes it as JSON.
 ///
@@ -15,12 +24,10 @@ use clap::{Parser, ValueEnum};
     bin_name = "./scripts/bench",
     version,
     max_term_width = 100,
-    after_help = "Examples:\n  ./scripts/bench                       everything, about 20 minutes\n  ./scripts/bench --quick               \
-                  only what does not depend on the machine's speed\n  ./scripts/bench streams latency       two \
-                  scenarios\n  ./scripts/bench --commitments 20000 stream"
+    after_help = EXAMPLES
 )]
 pub(crate) struct Arguments {
-    /// What to measure. By default everything; with --quick: streams, stream, footprint, share, settlement.
+    /// What to measure. By default everything; with --quick: streams, stream, footprint, share.
     #[arg(value_enum)]
     pub(crate) scenarios: Vec<Scenario>,
 
@@ -29,9 +36,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// Commitments that are pending in the throughput scenarios.
-    #[arg(long, value_name = "N", default_value_t = 5_000)]
-    pub(crate) commitments: usize,
+    /// Commitments that are pending in the throughput scenarios [default: 5000; with --quick 3000].
+    #[arg(long, value_name = "N")]
+    commitments: Option<usize>,
 
     /// Where the figures go, as JSON.
     #[arg(long, value_name = "FILE", default_value = "target/bench.json")]
@@ -64,6 +71,10 @@ pub(crate) enum Scenario {
 }
 
 impl Arguments {
+    pub(crate) fn commitments(&self) -> usize {
+        self.commitments.unwrap_or(if self.quick { 3_000 } else { 5_000 })
+    }
+
     /// What to measure, each once, in their order.
     pub(crate) fn selected(&self) -> Vec<Scenario> {
         let mut selected = match (self.scenarios.as_slice(), self.quick) {
@@ -73,7 +84,6 @@ impl Arguments {
                 Scenario::Stream,
                 Scenario::Footprint,
                 Scenario::Share,
-                Scenario::Settlement,
             ],
             (named, _) => named.to_vec(),
         };

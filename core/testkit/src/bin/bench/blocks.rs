@@ -144,6 +144,12 @@ impl Blocks {
         self.blocks.iter().flat_map(|block| block.calls.iter().copied())
     }
 
+    /// The last block's base fee, in units of the first's.
+    pub(crate) fn base_fee_drift(&self) -> f64 {
+        let ends = self.blocks.first().zip(self.blocks.last());
+        ends.map_or(1.0, |(first, last)| last.base_fee / first.base_fee)
+    }
+
     /// Gas of a commitment, on average.
     pub(crate) fn gas_per_commitment(&self) -> f64 {
         self.calls().map(|call| call.gas_used).sum::<u64>() as f64 / self.committed.len() as f64

@@ -46,7 +46,7 @@ impl Bench {
         );
         Ok(Self {
             quick: arguments.quick,
-            commitments: arguments.commitments,
+            commitments: arguments.commitments(),
             dir,
             binary,
         })

@@ -68,8 +68,8 @@ async fn behind(bench: &Bench, minutes: u64, commitments: usize) -> Result<Vec<F
     let rate = count as f64 / blocks.blocks.len() as f64;
     let told = |what: &str| format!("safe {minutes} min behind: {what}");
     Ok(vec![
-        Figure::count(told("commitments a block"), rate, ""),
-        Figure::count(told("times what the window allows"), rate / (WINDOW / lag as f64), "x").at_least(1.5),
+        Figure::timed(told("commitments a block"), rate, ""),
+        Figure::timed(told("times what the window allows"), rate / (WINDOW / lag as f64), "x").at_least(1.5),
         Figure::timed(told("peak memory"), usage.peak, "MB"),
     ])
 }

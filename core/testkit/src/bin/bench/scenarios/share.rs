@@ -62,7 +62,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::count("commitments, each on chain once", blocks.committed.len() as f64, "").at_least(count as f64),
         Figure::count("most that commitments took of a block", most * 100.0, "%").at_most(50.0),
-        Figure::count("blocks skipped", blocks.skipped() as f64, "blocks"),
+        Figure::timed("blocks skipped", blocks.skipped() as f64, "blocks"),
         Figure::count(
             "commitments a block",
             blocks.committed.len() as f64 / blocks.blocks.len() as f64,
