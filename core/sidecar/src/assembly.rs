@@ -207,8 +207,8 @@ impl Sidecar {
     }
 
     /// What changes it while it runs.
-    pub(crate) fn live(&self) -> &Live {
-        &self.live
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.live.clone()
     }
 
     /// Ends when the pipeline does, which it does not do by itself.

@@ -39,8 +39,11 @@ pub(crate) async fn run(layers: Layers) -> Result<()> {
     let name = loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                // Whatever it says is in the log.
-                Asked::Reload => drop(sidecar.live().reload().await),
+                // Beside everything else, for a signer may take its time. Whatever it says is in the log.
+                Asked::Reload => {
+                    let live = sidecar.live();
+                    tokio::spawn(async move { live.reload().await });
+                }
                 Asked::Stop(name) => break name,
             },
             () = sidecar.stopped() => return Err(eyre!("the pipeline ended by itself; the log says why")),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy::providers::Provider;
-use alloy_primitives::{U256, utils::format_ether};
+use alloy_primitives::U256;
 use futures::future::join_all;
 use set_chain::{ChainView, DataFees, L2Provider, bindings::SetRegistry};
 use set_rpc::admin::AccountRole;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     contracts::{CallFailure, call, unasked},
-    report::{Finding, within},
+    report::{Finding, amount, within},
 };
 use crate::{config::Config, signers::NamedSigner};
 
@@ -125,16 +125,18 @@ async fn balance(
     let wanted = one
         .saturating_mul(U256::from(txmgr.max_in_flight))
         .max(U256::from(txmgr.balance_alarm.0));
-    let ether = format_ether(balance);
     let enough = match balance.checked_div(one) {
-        Some(count) => format!("{ether} ether, enough for {count} of the largest transactions at present fees"),
-        None => format!("{ether} ether"),
+        Some(count) => format!(
+            "{}, enough for {count} of the largest transactions at present fees",
+            amount(balance)
+        ),
+        None => amount(balance),
     };
     vec![if balance < wanted {
         let advice = format!(
-            "send it ether, until it has {} or more (`txmgr.max_in_flight` of the largest transactions, and \
+            "send it ether until it has {} or more (`txmgr.max_in_flight` of the largest transactions, and \
              `txmgr.balance_alarm`)",
-            format_ether(wanted)
+            amount(wanted)
         );
         Finding::problem("balance", subject, enough, advice)
     } else {

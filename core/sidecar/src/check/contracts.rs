@@ -7,14 +7,14 @@ use alloy::{
     sol_types::SolCall,
     transports::{RpcError, TransportError},
 };
-use alloy_primitives::{Address, utils::format_ether};
+use alloy_primitives::Address;
 use set_chain::{
     L2Provider,
     bindings::{SetPaymaster, SetRegistry},
     transport_cause,
 };
 
-use super::report::Finding;
+use super::report::{Finding, amount};
 use crate::config::Config;
 
 /// Why a contract did not answer.
@@ -111,12 +111,8 @@ async fn paymaster(config: &Config, provider: &L2Provider) -> Vec<Finding> {
         match call(provider, address, SetPaymaster::getPaymasterStatusCall {}).await {
             Err(failure) => unasked("paymaster", address.to_string(), failure),
             Ok(status) => {
-                let balance = format_ether(status.paymasterBalance);
-                Finding::ok(
-                    "paymaster",
-                    address.to_string(),
-                    format!("answers; it holds {balance} ether"),
-                )
+                let balance = amount(status.paymasterBalance);
+                Finding::ok("paymaster", address.to_string(), format!("answers; it holds {balance}"))
             }
         },
     ]

@@ -2,8 +2,10 @@
 
 use std::{future::Future, io::Write, time::Duration};
 
+use alloy_primitives::U256;
 use eyre::Result;
 use serde::Serialize;
+use set_txmgr::Wei;
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +76,11 @@ impl Finding {
     const fn is_problem(&self) -> bool {
         matches!(self.outcome, Outcome::Problem { .. })
     }
+}
+
+/// An amount of wei, for people.
+pub(crate) fn amount(wei: U256) -> String {
+    Wei(wei.saturating_to()).to_string()
 }
 
 /// Gives a check so long; after that, it is a problem that it has not ended.
