@@ -234,7 +234,11 @@ impl Coordinator {
                 if rejection != Rejection::ReplacementUnderpriced {
                     front.delay(self.config.publish_retry_max);
                 }
-                self.alarm_refusal(rejection, &cause);
+                // A full pool while others of ours lie in it is nothing that a block does not cure.
+                let own_share = rejection == Rejection::PoolLimit && self.ledger.open().len() > 1;
+                if !own_share {
+                    self.alarm_refusal(rejection, &cause);
+                }
             }
         }
     }

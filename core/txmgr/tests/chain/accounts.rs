@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, Bytes, U256, address, bytes};
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
-use set_txmgr::{AlarmKind, BlockBudget, BlockShare, Call, LocalKey, Spending, TxConfig, TxEvent, Wei};
+use set_txmgr::{AlarmKind, BlockBudget, BlockShare, Call, LocalKey, TxConfig, TxEvent};
 
 use crate::fixture::{Account, key, patient, transfer};
 
@@ -57,30 +57,6 @@ async fn the_balance_must_pay_for_l1_data_and_the_operator_too() {
     account.alarm(AlarmKind::LowBalance, true).await;
     anvil.set_balance(key().address(), ether * U256::from(2)).await.unwrap();
     account.alarm(AlarmKind::LowBalance, false).await;
-}
-
-#[tokio::test]
-async fn a_days_cap_holds_calls_back_until_it_is_raised() {
-    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
-    let mut account = Account::with(&anvil, anvil.url(), patient(), |parts| {
-        parts.spending = Spending::in_memory().with_cap(Some(Wei::gwei(100_000)));
-    });
-    // 21,000 gas at 3 gwei: one fits below the cap.
-    let (nonce, _) = account.send(1).await;
-    account.manager.submit(transfer(1)).await.unwrap();
-    account.alarm(AlarmKind::SpendingCap, true).await;
-    assert!(account.is_silent());
-    let status = account.manager.status();
-    assert!(status.spent_today > U256::ZERO && status.daily_cap.is_some());
-    // What the block tells was paid is less than was reserved, but not enough for another.
-    account.manager.set_daily_spending_cap(None);
-    assert!(matches!(account.event().await, TxEvent::Sent { nonce: next, .. } if next == nonce + 1));
-    account.alarm(AlarmKind::SpendingCap, false).await;
-    let reserved = account.manager.status().spent_today;
-    anvil.mine(1).await.unwrap();
-    account.included().await;
-    account.included().await;
-    account.status(|status| status.spent_today < reserved).await;
 }
 
 #[tokio::test]

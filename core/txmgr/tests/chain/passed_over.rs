@@ -2,7 +2,7 @@
 
 use set_chain::ChainView;
 use set_testkit::{Anvil, RpcProxy, Rule};
-use set_txmgr::{AlarmKind, BlockShare, Call, TxConfig, TxEvent, Wei};
+use set_txmgr::{AlarmKind, BlockShare, Call, TxConfig, TxEvent};
 
 use crate::fixture::{Account, impatient, noise, patient, transfer};
 
@@ -68,7 +68,7 @@ async fn a_call_above_the_blocks_gas_makes_room_for_smaller_ones() {
     let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
     let config = TxConfig {
         max_block_share: BlockShare::Off,
-        min_tip: Wei::gwei(1),
+        max_gas: 15_000_000,
         ..patient()
     };
     let mut account = Account::with(&anvil, anvil.url(), config, |_| {});
