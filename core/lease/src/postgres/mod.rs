@@ -5,6 +5,7 @@ mod url;
 
 use std::{error::Error as _, time::Duration};
 
+use tokio::task::JoinHandle;
 use tokio_postgres::{
     Client, NoTls,
     error::SqlState,
@@ -55,7 +56,19 @@ pub(crate) struct PostgresLease {
     /// Which host is asked; the next one after each failure.
     host: usize,
     /// `None` before the first attempt and after each failure.
-    client: Option<Client>,
+    session: Option<Session>,
+}
+
+/// A connection. Closed when dropped, even while an answer is still awaited, which may never come.
+struct Session {
+    client: Client,
+    connection: JoinHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
 }
 
 impl PostgresLease {
@@ -76,7 +89,7 @@ impl PostgresLease {
             holder,
             ttl,
             host: 0,
-            client: None,
+            session: None,
         })
     }
 
@@ -86,16 +99,16 @@ impl PostgresLease {
     /// # Errors
     /// [`LeaseError::Postgres`]; whether the row was written is unknown then, and does not matter.
     pub(crate) async fn attempt(&mut self) -> Result<Answer, LeaseError> {
-        let (host, client) = self.connection().await?;
-        let answer = match self.take(&client).await {
+        let (host, session) = self.session().await?;
+        let answer = match self.take(&session.client).await {
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
-                self.create_table(host, &client).await?;
-                self.take(&client).await
+                self.create_table(host, &session.client).await?;
+                self.take(&session.client).await
             }
             answer => answer,
         };
         let answer = answer.map_err(|error| self.failure(host, &error))?;
-        (self.host, self.client) = (host, Some(client));
+        (self.host, self.session) = (host, Some(session));
         Ok(answer)
     }
 
@@ -104,9 +117,9 @@ impl PostgresLease {
     /// # Errors
     /// [`LeaseError::Postgres`]; then it runs out by itself.
     pub(crate) async fn release(&mut self) -> Result<(), LeaseError> {
-        let (host, client) = self.connection().await?;
+        let (host, session) = self.session().await?;
         let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&self.lease, Type::TEXT), (&self.holder, Type::TEXT)];
-        let released = client.query_typed(RELEASE, &parameters).await;
+        let released = session.client.query_typed(RELEASE, &parameters).await;
         released.map(drop).map_err(|error| self.failure(host, &error))
     }
 
@@ -169,38 +182,39 @@ impl PostgresLease {
 
     /// The connection that is open, or a new one to the first host from `self.host` on that takes writes. Until
     /// the caller sets it back, `self.host` is the one after it: whoever gives up waiting goes on there.
-    async fn connection(&mut self) -> Result<(usize, Client), LeaseError> {
+    async fn session(&mut self) -> Result<(usize, Session), LeaseError> {
         let hosts = self.database.hosts.len();
         let first = self.host;
-        let open = self.client.take().filter(|client| !client.is_closed());
-        if let Some(client) = open {
+        let open = self.session.take().filter(|session| !session.client.is_closed());
+        if let Some(session) = open {
             self.host = (first + 1) % hosts;
-            return Ok((first, client));
+            return Ok((first, session));
         }
         let mut failures = vec![];
         for host in (first..first + hosts).map(|position| position % hosts) {
             self.host = (host + 1) % hosts;
             match self.connect(host).await {
-                Ok(client) => return Ok((host, client)),
+                Ok(session) => return Ok((host, session)),
                 Err(error) => failures.push(self.cause(host, &error)),
             }
         }
         Err(LeaseError::Postgres(failures.join("; ")))
     }
 
-    async fn connect(&self, host: usize) -> Result<Client, tokio_postgres::Error> {
+    async fn connect(&self, host: usize) -> Result<Session, tokio_postgres::Error> {
         let config = &self.database.hosts[host];
-        // Each connection ends when its client is dropped; what it ended of, the client's next call says.
-        match &self.tls {
-            Some(tls) => config.connect(tls.clone()).await.map(|(client, connection)| {
-                tokio::spawn(connection);
-                client
-            }),
-            None => config.connect(NoTls).await.map(|(client, connection)| {
-                tokio::spawn(connection);
-                client
-            }),
-        }
+        // What a connection ended of, the client's next call says.
+        let (client, connection) = match &self.tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                (client, tokio::spawn(connection))
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                (client, tokio::spawn(connection))
+            }
+        };
+        Ok(Session { client, connection })
     }
 
     /// The error with its cause and what to do; the driver never names a password.
