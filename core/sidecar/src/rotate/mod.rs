@@ -119,9 +119,9 @@ impl<W: Write> Rotation<'_, W> {
                 return Ok(false);
             };
             owner.check(&self.provider, self.registry).await?;
-            let hash = owner.send(&self.provider, self.registry, &call, self.out).await?;
+            let hash = owner.send(&self.provider, self.registry, &call, step, self.out).await?;
             if let Some(hash) = hash {
-                writeln!(self.out, "{step:<14} in transaction {hash}")?;
+                writeln!(self.out, "{step:<14} included {hash}")?;
             }
         }
         bail!("the registry does not show the change; look at the owner's transactions, then run this again")

@@ -79,6 +79,7 @@ impl Owner {
         provider: &L2Provider,
         to: Address,
         call: &C,
+        step: &str,
         out: &mut impl Write,
     ) -> Result<Option<B256>> {
         let known = self.heads.wait_for(|view| view.latest.is_some()).await;
@@ -106,7 +107,7 @@ impl Owner {
                     let alarms: Vec<_> = status.borrow_and_update().alarms.iter().map(|alarm| alarm.message.clone()).collect();
                     let alarms = alarms.join("; ");
                     if !alarms.is_empty() && alarms != told {
-                        writeln!(out, "{:<14} {alarms}", "    waiting")?;
+                        writeln!(out, "{step:<14} {alarms}")?;
                         out.flush()?;
                     }
                     told = alarms;
@@ -120,7 +121,11 @@ impl Owner {
                 TxEvent::Included { hash, .. } => bail!("the owner's transaction {hash} failed"),
                 TxEvent::Superseded { .. } | TxEvent::Returned { .. } => return Ok(None),
                 TxEvent::Dropped { reason, .. } => bail!("the node refuses the owner's transaction: {reason}"),
-                TxEvent::Sent { .. } | TxEvent::Reorged { .. } | TxEvent::Settled { .. } => {}
+                TxEvent::Sent { hash, .. } => {
+                    writeln!(out, "{step:<14} sent {hash}; waiting for its block")?;
+                    out.flush()?;
+                }
+                TxEvent::Reorged { .. } | TxEvent::Settled { .. } => {}
             }
         }
     }

@@ -87,7 +87,13 @@ async fn keys_change_while_commitments_flow() {
 async fn a_rotation_that_broke_off_goes_on_where_it_was() {
     let (desk, sidecar) = flowing().await;
     let owner = ["--owner-signer", "owner"];
-    for step in ["1/4 authorise", "2/4 reload", "3/4 drain"] {
+    for step in [
+        "1/4 authorise  sent",
+        "1/4 authorise",
+        "2/4 reload",
+        "3/4 drain",
+        "4/4 revoke     sent",
+    ] {
         let broken = rotate(&desk, &sidecar, &owner);
         broken.line_with(step, PATIENCE).await.unwrap();
         broken.kill();
