@@ -18,7 +18,6 @@ use crate::{
     chain_logs::{is_pruned, read_headers, read_range},
     decoder::LogDecoder,
     range::RangeSize,
-    unindexed::Origin,
 };
 
 /// Logs handed to the decoder at once.
@@ -105,10 +104,6 @@ impl<D: LogDecoder> Follower<D> {
         options: FollowerOptions,
     ) -> Self {
         let range = RangeSize::new(options.max_range);
-        index.set_origin(Origin {
-            provider: provider.clone(),
-            first_block: options.from_block,
-        });
         Self {
             provider,
             decoder,
@@ -254,6 +249,7 @@ impl<D: LogDecoder> Follower<D> {
             return Err(FollowError::Submitter(message.to_owned()));
         }
         let from_block = self.options.from_block.max(filter.from_block.unwrap_or(0));
+        self.index.set_origin(&self.provider, from_block);
         if self
             .index
             .bind(scope(self.options.chain_id, from_block, &filter))

@@ -4,14 +4,14 @@ use std::{
     ops::Bound,
     path::Path,
     sync::{
-        Arc, OnceLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use alloy_primitives::B256;
 use redb::{ReadTransaction, ReadableTableMetadata, TableError};
-use set_chain::BlockRef;
+use set_chain::{BlockRef, L2Provider};
 use set_types::{BatchId, StreamId};
 use tokio::sync::watch;
 
@@ -83,7 +83,7 @@ pub struct Index {
     /// Whether it is known that the chain still holds what the file says.
     confirmed: Arc<AtomicBool>,
     /// Where to look for what the index does not hold; known once somebody follows the chain.
-    origin: Arc<OnceLock<Origin>>,
+    origin: Arc<RwLock<Option<Origin>>>,
 }
 
 impl Index {
@@ -294,18 +294,28 @@ impl Index {
         self.confirmed.store(true, Ordering::Release);
     }
 
+    /// Whether commitments may be older than what the index holds, because nodes have dropped their logs;
+    /// [`Index::find_unindexed`] finds them.
+    pub fn lacks_history(&self) -> bool {
+        let from = self.synced.borrow().from;
+        let first = self.origin().map(|origin| origin.first_block.max(1));
+        first.zip(from).is_some_and(|(first, from)| from > first)
+    }
+
     pub(crate) fn is_confirmed(&self) -> bool {
         self.confirmed.load(Ordering::Acquire)
     }
 
-    /// Says where to look for what the index does not hold.
-    pub(crate) fn set_origin(&self, origin: Origin) {
-        // It does not change while the program runs.
-        let _ = self.origin.set(origin);
+    /// Says where to look for what the index does not hold, and from which block on.
+    pub(crate) fn set_origin(&self, provider: &L2Provider, first_block: u64) {
+        if self.origin().is_none_or(|origin| origin.first_block != first_block) {
+            let provider = provider.clone();
+            *self.origin.write().unwrap_or_else(PoisonError::into_inner) = Some(Origin { provider, first_block });
+        }
     }
 
     pub(crate) fn origin(&self) -> Option<Origin> {
-        self.origin.get().cloned()
+        self.origin.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Brings [`Index::synced`] up to what the store says.

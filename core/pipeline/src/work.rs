@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use alloy_primitives::Address;
 use set_chain::ChainView;
 use set_host::{CallError, CallErrorKind, PolicyChain, SourceClient, SubmitterClient};
-use set_index::{Durable, Index, StreamSummary};
+use set_index::{Anchored, Durable, Index, StreamSummary};
 use set_txmgr::{Call, CallId, TxMgr};
 use set_types::{
-    CandidateCall, Commitment, EvaluateRequest, HeadsRequest, LookupRequest, PlanRequest, PolicyContext, PollRequest,
-    PollStreamRequest, ReportRequest, StreamHead, Timestamp,
+    BatchId, CandidateCall, Commitment, EvaluateRequest, HeadsRequest, LookupRequest, PlanRequest, PolicyContext,
+    PollRequest, PollStreamRequest, ReportRequest, StreamHead, StreamId, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -140,13 +140,10 @@ impl Workshop {
                     answer: answer.map(|response| response.settlements).map_err(Failure::from),
                 }
             }
-            Work::Locate { batches } => {
-                let answer = self.index.get_many(batches.clone()).await;
-                Event::Located {
-                    batches,
-                    answer: answer.map_err(Failure::new),
-                }
-            }
+            Work::Locate { batches, streams } => Event::Located {
+                answer: self.locate(&batches, &streams).await,
+                batches,
+            },
             Work::Report { receipts } => {
                 let batches = receipts.iter().map(|receipt| receipt.batch_id).collect();
                 let answer = self.source.report(&ReportRequest { receipts }).await;
@@ -160,6 +157,28 @@ impl Workshop {
                 Event::Recorded { record, answer }
             }
         }
+    }
+
+    /// Where commitments are: by the index, and by what the contract recorded where they are older than it.
+    async fn locate(&self, batches: &[BatchId], streams: &[StreamId]) -> Result<Vec<Option<Anchored>>, Failure> {
+        let mut found = self.index.get_many(batches.to_vec()).await.map_err(Failure::new)?;
+        let complete = !self.index.lacks_history();
+        if complete || found.iter().all(Option::is_some) {
+            return Ok(found);
+        }
+        let missing: Vec<usize> = (0..found.len()).filter(|at| found[*at].is_none()).collect();
+        let request = LookupRequest {
+            batches: missing.iter().map(|at| batches[*at]).collect(),
+            at_block: None,
+        };
+        let records = self.submitter.lookup(&request).await.map_err(Failure::from)?.records;
+        for (at, record) in missing.into_iter().zip(records) {
+            if let (Some(record), Some(stream)) = (record, streams.get(at)) {
+                let older = self.index.find_unindexed(*stream, &record).await;
+                found[at] = older.map_err(Failure::new)?;
+            }
+        }
+        Ok(found)
     }
 
     fn txmgr(&self, account: Address) -> Result<&TxMgr, Failure> {

@@ -70,7 +70,11 @@ pub(crate) enum Work {
         request: SettleRequest,
     },
     /// Ask the index where commitments are.
-    Locate { batches: Vec<BatchId> },
+    Locate {
+        batches: Vec<BatchId>,
+        /// Their streams, in the same order.
+        streams: Vec<StreamId>,
+    },
     /// Tell the source.
     Report { receipts: Vec<AnchorReceipt> },
     /// Keep something durably.

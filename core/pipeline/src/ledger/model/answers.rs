@@ -81,7 +81,7 @@ impl World {
                     .map(|batch_id| self.recorded_commitment(*batch_id))
                     .collect()),
             },
-            Work::Locate { batches } => Event::Located {
+            Work::Locate { batches, .. } => Event::Located {
                 batches: batches.clone(),
                 answer: Ok(batches.iter().map(|batch_id| self.locate(*batch_id)).collect()),
             },
@@ -122,7 +122,7 @@ impl World {
                 .blocks
                 .iter()
                 .map(|block| block.at)
-                .find(|at| at.number == self.indexed),
+                .rfind(|at| at.number <= self.indexed),
         })
     }
 
@@ -371,7 +371,7 @@ impl World {
                 inclusion,
                 answer: Err(failure()),
             },
-            Work::Locate { batches } => Event::Located {
+            Work::Locate { batches, .. } => Event::Located {
                 batches,
                 answer: Err(failure()),
             },
