@@ -124,7 +124,12 @@ pub(crate) async fn ask(provider: &L2Provider, mut question: Question) -> Result
 
     let account_nonce = account_nonce.await?.to();
     let balance = balance.await?;
-    let has_code = !code.await?.is_empty();
+    let has_code = match code.await {
+        Ok(code) => !code.is_empty(),
+        // A gateway that does not pass this on hides nothing else.
+        Err(RpcError::ErrorResp(_)) => false,
+        Err(error) => return Err(error),
+    };
     let mut blocks = BTreeMap::from([(head.number, Some(head))]);
     if let (Some(block), Some(now)) = (newest, newest_now) {
         blocks.insert(block.number, now.await?.as_ref().map(reference));

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use alloy_primitives::{B256, U256};
-use set_testkit::Anvil;
-use set_txmgr::{CallId, Journal, TxEvent};
+use set_testkit::{Anvil, RpcProxy};
+use set_txmgr::{AlarmKind, CallId, Journal, TxEvent};
 
 use crate::fixture::{Account, empty_pool, foreign_transfer, key, patient, received, transfer};
 
@@ -100,4 +100,31 @@ async fn a_nonce_that_somebody_else_used_gives_the_call_back() {
     }
     assert_eq!(account.manager.room(), 8);
     assert_eq!(account.send(1).await.0, 1);
+}
+
+/// A directory in the journal's place stands for a disk that takes nothing.
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_sent_until_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let name = format!("transactions-{}-{:#x}.journal", anvil.chain_id(), key().address());
+    let obstacle = dir.path().join(name);
+    std::fs::create_dir(&obstacle).unwrap();
+    let journal = open(dir.path(), &anvil).await;
+    let mut account = Account::start(&anvil, &proxy.url(), patient(), journal);
+    account.alarm(AlarmKind::Journal, true).await;
+    account.manager.submit(transfer(1)).await.unwrap();
+    account
+        .status(|status| status.in_flight.first().is_some_and(|one| one.hash.is_some()))
+        .await;
+    account.account_nonce(0).await;
+    anvil.mine(2).await.unwrap();
+    account.alarm(AlarmKind::Journal, true).await;
+    assert_eq!(proxy.calls("eth_sendRawTransaction"), 0);
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    assert!(matches!(account.outcome().await, TxEvent::Included { nonce: 0, .. }));
+    account.alarm(AlarmKind::Journal, false).await;
+    assert!(obstacle.is_file());
 }
