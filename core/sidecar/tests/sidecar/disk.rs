@@ -1,6 +1,6 @@
 //! A data directory that cannot be written, that is full for a while, or that holds rubbish.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use set_testkit::Sequencer;
 
@@ -10,36 +10,27 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rubbish_in_its_files_is_put_aside_and_said() {
+async fn an_index_of_rubbish_is_rebuilt() {
     let stage = Stage::with(Sequencer::builder().seed(91).streams(2)).await;
     let builder = stage
         .quick_sidecar()
         .set("sidecar.data_dir", stage.data_dir().display());
-    let sidecar = builder.start().await.unwrap();
-    let mut made = stage.commit_everywhere(2).len();
-    stage.reported(made).await;
-    sidecar.process.kill();
-    sidecar.process.wait(PATIENCE).await.unwrap();
-
-    let files: Vec<PathBuf> = ["index.redb", "durable.redb"]
-        .map(|name| stage.data_dir().join(name))
-        .into();
-    for (round, spoil) in [spoil_with_noise as fn(&[u8]) -> Vec<u8>, cut_in_half, |_| vec![]]
-        .into_iter()
-        .enumerate()
-    {
-        for file in &files {
-            fs::write(file, spoil(&fs::read(file).unwrap())).unwrap();
+    let index = stage.data_dir().join("index.redb");
+    let mut made = 0;
+    let spoilt: [fn(&[u8]) -> Vec<u8>; 4] = [<[u8]>::to_vec, with_noise, cut_in_half, |_| vec![]];
+    for spoil in spoilt {
+        if let Ok(content) = fs::read(&index) {
+            fs::write(&index, spoil(&content)).unwrap();
         }
         let sidecar = builder.start().await.unwrap();
         made += stage.commit_everywhere(1).len();
         stage.reported(made).await;
-        let status = watch::status(&sidecar, "the index rebuilt", |status| {
+        let status = watch::status(&sidecar, "the index at the head", |status| {
             status["index"]["commitments"] == made
         })
         .await;
         let storage = status["index"]["storage"].as_str().unwrap();
-        assert!(storage.contains("new"), "round {round}: {storage}");
+        assert!(storage.contains("new"), "{storage}");
         assert!(watch::is_well(&status), "{status}");
         sidecar.process.kill();
         sidecar.process.wait(PATIENCE).await.unwrap();
@@ -47,7 +38,7 @@ async fn rubbish_in_its_files_is_put_aside_and_said() {
     stage.assert_all_anchored().await;
 }
 
-fn spoil_with_noise(content: &[u8]) -> Vec<u8> {
+fn with_noise(content: &[u8]) -> Vec<u8> {
     let noise = (0u8..=255).cycle();
     content.iter().zip(noise).map(|(byte, noise)| byte ^ noise).collect()
 }
@@ -57,16 +48,35 @@ fn cut_in_half(content: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_cannot_be_written_is_named() {
+async fn a_durable_store_of_rubbish_is_left_to_its_operator() {
+    let stage = Stage::with(Sequencer::builder().seed(94).streams(1)).await;
+    fs::create_dir_all(stage.data_dir()).unwrap();
+    let store = stage.data_dir().join("durable.redb");
+    fs::write(&store, "rubbish").unwrap();
+    let sidecar = stage
+        .quick_sidecar()
+        .set("sidecar.data_dir", stage.data_dir().display());
+    let process = sidecar.spawn().unwrap();
+    assert!(!process.wait(PATIENCE).await.unwrap().success());
+    let said = process.lines().join("\n");
+    for expected in [store.to_str().unwrap(), "damaged", "backup"] {
+        assert!(said.contains(expected), "{expected} is missing in:\n{said}");
+    }
+    assert_eq!(fs::read(&store).unwrap(), b"rubbish");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_directory_that_can_be_written_it_works_in_memory_and_says_so() {
     let stage = Stage::with(Sequencer::builder().seed(92).streams(2)).await;
     // Nobody may make files there, not even root.
     let sidecar = stage.quick_sidecar().set("sidecar.data_dir", "/sys/kernel");
-    let process = sidecar.spawn().unwrap();
-    process.line_with("/sys/kernel", PATIENCE).await.unwrap();
-    let ended = process.wait(PATIENCE).await.unwrap();
-    assert!(!ended.success());
-    let said = process.lines().join("\n");
-    assert!(said.contains("sidecar.data_dir"), "{said}");
+    let sidecar = sidecar.start().await.unwrap();
+    let made = stage.commit_everywhere(2).len();
+    stage.reported(made).await;
+    stage.assert_all_anchored().await;
+    for file in ["durable.redb", "index.redb"] {
+        assert!(watch::logged(&sidecar, &format!("path=/sys/kernel/{file}")), "{file}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

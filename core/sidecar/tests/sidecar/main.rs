@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod anchoring;
+mod blocks;
 mod command_line;
 mod crashes;
 mod disk;

@@ -5,7 +5,10 @@ use std::fs;
 use serde_json::json;
 use set_testkit::Sequencer;
 
-use crate::stage::{PATIENCE, Stage, binary};
+use crate::{
+    stage::{PATIENCE, Stage, binary},
+    watch,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_proven_from_its_signature_to_the_chain() {
@@ -85,6 +88,11 @@ async fn the_state_of_everything_is_on_show() {
     let made: Vec<_> = (1..=3).map(|events| stage.sequencer().commit(stream, events)).collect();
     let sidecar = stage.sidecar().start().await.unwrap();
     stage.reported(made.len()).await;
+    // Reports do not wait for the index, and lists come from it.
+    watch::status(&sidecar, "the index at the head", |status| {
+        status["index"]["commitments"] == made.len()
+    })
+    .await;
 
     let by_stream = json!({"stream": {"tenantId": stream.tenant_id, "storeId": stream.store_id}, "limit": 2});
     let page = sidecar.call("set_listCommitments", by_stream.clone()).await.unwrap();

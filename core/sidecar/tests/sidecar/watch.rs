@@ -94,13 +94,22 @@ pub(crate) async fn metric(sidecar: &Sidecar, name: &str, labels: &[(&str, &str)
 
 /// Waits until a metric has a value.
 pub(crate) async fn metric_is(sidecar: &Sidecar, name: &str, labels: &[(&str, &str)], wanted: f64) {
+    metric_until(sidecar, name, labels, |value| value == wanted).await;
+}
+
+/// Waits until a metric is above a value.
+pub(crate) async fn metric_above(sidecar: &Sidecar, name: &str, labels: &[(&str, &str)], least: f64) {
+    metric_until(sidecar, name, labels, |value| value > least).await;
+}
+
+async fn metric_until(sidecar: &Sidecar, name: &str, labels: &[(&str, &str)], wanted: impl Fn(f64) -> bool) {
     let mut last = None;
     let search = async {
         let mut ticks = tokio::time::interval(ASK_EVERY);
         loop {
             ticks.tick().await;
             last = metric(sidecar, name, labels).await;
-            if last == Some(wanted) {
+            if last.is_some_and(&wanted) {
                 return;
             }
         }
