@@ -131,7 +131,9 @@ impl Ledger {
         }
         let batches = self.batches_to_locate(INDEX_READ);
         if !batches.is_empty() {
-            let places = batches.into_iter().filter_map(|batch_id| Some((batch_id, self.place(batch_id)?.0)));
+            let places = batches
+                .into_iter()
+                .filter_map(|batch_id| Some((batch_id, self.place(batch_id)?.0)));
             let (batches, streams) = places.unzip();
             work.push(Work::Locate { batches, streams });
         }

@@ -281,7 +281,7 @@ impl Ledger {
         if let Some(unavailable) = &self.unavailable {
             hold(HoldKind::Contract, &unavailable.reason, unavailable.since);
         }
-        for account in self.accounts.values() {
+        for account in self.accounts.values().filter(|account| account.is_active()) {
             if let Some(refused) = &account.not_authorised {
                 hold(HoldKind::Account, &refused.reason, refused.since);
             }
