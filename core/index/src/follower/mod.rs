@@ -1,5 +1,9 @@
 //! Following the chain: one step for each new block, larger ones while catching up.
 
+mod fork;
+mod located;
+mod pruned;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,7 +13,7 @@ use std::{
 use alloy::rpc::types::Log as ChainLog;
 use alloy_primitives::{B256, keccak256};
 use set_chain::{BlockRef, ChainView, L2Provider};
-use set_types::{DecodeRequest, Log, LogFilter};
+use set_types::{DecodeRequest, LogFilter};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
@@ -19,6 +23,7 @@ use crate::{
     decoder::LogDecoder,
     range::RangeSize,
 };
+use located::Located;
 
 /// Logs handed to the decoder at once.
 const LOGS_PER_DECODE: usize = 1_000;
@@ -67,15 +72,6 @@ enum Outcome {
     CaughtUp,
     /// The node has not said yet what its newest block is.
     NoHead,
-}
-
-/// How blocks that were followed compare with the chain that a node serves.
-#[derive(Debug, Default)]
-struct Comparison {
-    /// The first that it has.
-    common: Option<BlockRef>,
-    /// Whether it has another block in the place of one before that.
-    forked: bool,
 }
 
 /// Keeps an [`Index`] at the head of the chain.
@@ -159,64 +155,6 @@ impl<D: LogDecoder> Follower<D> {
         metrics::counter!("set_index_refusals_total").increment(1);
         debug!(%error, "asking for less");
         self.range.shrink(to - from + 1)
-    }
-
-    /// Goes on behind what the node has dropped, and says whether there is a place to go on from.
-    async fn leave_out(&self, error: &FollowError, head: Option<BlockRef>) -> bool {
-        let cause = match error {
-            FollowError::Refused { cause, .. } | FollowError::Node { cause, .. } => cause,
-            _ => return false,
-        };
-        let Some(head) = head.filter(|_| is_pruned(cause)) else {
-            return false;
-        };
-        match self.go_on_behind(head).await {
-            Ok(Some(block)) => {
-                warn!(
-                    from = block.number + 1,
-                    cause, "the node has dropped older history; the index holds nothing of it"
-                );
-                true
-            }
-            Ok(None) => false,
-            Err(error) => {
-                debug!(%error, "what the node has kept cannot be found out");
-                false
-            }
-        }
-    }
-
-    /// Puts the cursor in front of the earliest block whose logs the node still has; `None` if it has none.
-    async fn go_on_behind(&self, head: BlockRef) -> Result<Option<BlockRef>, FollowError> {
-        let filter = self.decoder.log_filter().await.map_err(FollowError::Submitter)?;
-        let from_block = self.options.from_block.max(filter.from_block.unwrap_or(0));
-        let first = match self.index.synced().borrow().block {
-            Some(cursor) => cursor.number + 1,
-            None => from_block,
-        };
-        let (mut dropped, mut kept) = (first, head.number);
-        let mut before = match self.kept(&filter, kept).await? {
-            Some(before) if dropped < kept => before,
-            _ => return Ok(None),
-        };
-        while kept - dropped > 1 {
-            let middle = dropped + (kept - dropped) / 2;
-            match self.kept(&filter, middle).await? {
-                Some(block) => (kept, before) = (middle, block),
-                None => dropped = middle,
-            }
-        }
-        self.index.skip(before).await?;
-        Ok(Some(before))
-    }
-
-    /// The block before `number`, if the node has it and the logs of `number`.
-    async fn kept(&self, filter: &LogFilter, number: u64) -> Result<Option<BlockRef>, FollowError> {
-        match read_range(&self.provider, filter, number.saturating_sub(1), number).await {
-            Ok(range) => Ok(range.before.filter(|_| range.last.is_some())),
-            Err(FollowError::Refused { cause, .. } | FollowError::Node { cause, .. }) if is_pruned(&cause) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Shows what hinders, and repairs what can be repaired from here.
@@ -405,81 +343,6 @@ impl<D: LogDecoder> Follower<D> {
         moved.map_or(Ok(blocks), |log| Err(FollowError::Moved(log.block)))
     }
 
-    /// Goes back to the newest block followed that is still in the chain.
-    ///
-    /// A block that the node lacks shows nothing, as it may be behind; one that it has with another hash does.
-    async fn go_back(&self, cursor: BlockRef, head: BlockRef) -> Result<Outcome, FollowError> {
-        let highest = cursor.number.min(head.number);
-        let (checkpoints, anchor) = self.index.query(move |reader| reader.checkpoints(highest)).await?;
-        let behind = |needed: u64| FollowError::Behind {
-            head: head.number,
-            needed,
-        };
-        let mut rest = checkpoints.as_slice();
-        let (mut group, mut forked) = (16, false);
-        // Most reorgs are a few blocks deep.
-        while !rest.is_empty() {
-            let (near, far) = rest.split_at(group.min(rest.len()));
-            let found = self.compare(near).await?;
-            forked |= found.forked;
-            match found.common {
-                // The chain holds what was followed after all: nodes behind one address disagree.
-                Some(common) if common == cursor => return Err(FollowError::Moved(head.number)),
-                Some(common) if forked => return self.take_back(cursor, common).await,
-                Some(_) => return Err(behind(cursor.number)),
-                None => {}
-            }
-            (rest, group) = (far, 4 * group);
-        }
-        let Some(anchor) = anchor else { return Ok(Outcome::More) };
-        let found = self.compare(&[anchor]).await?;
-        match found.common {
-            Some(anchor) if forked => self.take_back(cursor, anchor).await,
-            // The same chain, but the node has not got far: taking everything back would only cost.
-            Some(_) => Err(behind(cursor.number)),
-            None if !forked && !found.forked => Err(behind(anchor.number)),
-            None => {
-                warn!(
-                    block = anchor.number,
-                    "the node serves another chain than before; following anew"
-                );
-                self.index.clear().await?;
-                Ok(Outcome::More)
-            }
-        }
-    }
-
-    /// Compares blocks followed, the newest first, with what the node has.
-    async fn compare(&self, blocks: &[BlockRef]) -> Result<Comparison, FollowError> {
-        let numbers: Vec<u64> = blocks.iter().map(|block| block.number).collect();
-        let headers = read_headers(&self.provider, &numbers).await?;
-        let mut found = Comparison::default();
-        for block in blocks {
-            match headers.get(&block.number) {
-                Some(header) if header.hash == block.hash => {
-                    found.common = Some(*block);
-                    break;
-                }
-                Some(_) => found.forked = true,
-                None => {}
-            }
-        }
-        Ok(found)
-    }
-
-    async fn take_back(&self, cursor: BlockRef, to: BlockRef) -> Result<Outcome, FollowError> {
-        let commitments = self.index.roll_back(to).await?;
-        self.index.confirm();
-        metrics::counter!("set_index_rollbacks_total").increment(1);
-        info!(
-            from = cursor.number,
-            to = to.number,
-            commitments,
-            "the chain was reorganised; took back what it undid"
-        );
-        Ok(Outcome::More)
-    }
-
     fn show_progress(&mut self, head: BlockRef) {
         let synced = self.index.synced().borrow().clone();
         let block = synced.block.map_or(0, |block| block.number);
@@ -497,41 +360,6 @@ impl<D: LogDecoder> Follower<D> {
             *last = Instant::now();
             info!(block, head = head.number, "the index follows the chain");
         }
-    }
-}
-
-/// A log with everything known that tells where it is.
-struct Located {
-    log: Log,
-    block: u64,
-    block_hash: B256,
-    timestamp: Option<u64>,
-    tx_hash: B256,
-    log_index: u64,
-}
-
-impl Located {
-    fn new(log: ChainLog) -> Result<Self, FollowError> {
-        let lacking = || FollowError::Node {
-            method: "eth_getLogs",
-            cause: "a log lacks its block, transaction or index".to_owned(),
-        };
-        Ok(Self {
-            block: log.block_number.ok_or_else(lacking)?,
-            block_hash: log.block_hash.ok_or_else(lacking)?,
-            // Some proxies fill in zero where the node says nothing.
-            timestamp: log.block_timestamp.filter(|timestamp| *timestamp > 0),
-            tx_hash: log.transaction_hash.ok_or_else(lacking)?,
-            log_index: log.log_index.ok_or_else(lacking)?,
-            log: {
-                let (topics, data) = log.inner.data.split();
-                Log {
-                    address: log.inner.address,
-                    topics,
-                    data,
-                }
-            },
-        })
     }
 }
 
