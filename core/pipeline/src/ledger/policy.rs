@@ -144,17 +144,25 @@ fn backlog(stream: &Stream) -> StreamBacklog {
 
 /// Whether a policy that held a stream may be asked again: its time has come, or more waits than then.
 fn may_ask_again(held: &HeldStream, backlog: &StreamBacklog, now: Now) -> bool {
-    let more = held.backlog != (backlog.commitments, backlog.events);
-    held.next <= now.at && (more || held.until.is_none_or(|until| until <= now.wall))
+    let due = held.until.is_none_or(|until| until <= now.wall);
+    held.next <= now.at && (due || more_waits(held, backlog))
+}
+
+/// Whether the stream's backlog is another than the one that a policy held.
+fn more_waits(held: &HeldStream, backlog: &StreamBacklog) -> bool {
+    held.backlog != (backlog.commitments, backlog.events)
 }
 
 /// When a stream of which nothing may go is worth another look; `None` where something of it may go now.
 pub(super) fn held_until(stream: &Stream, now: Now) -> Option<Instant> {
     let held = stream.held.as_ref()?;
-    if stream.ready.first() != Some(&held.position) || may_ask_again(held, &backlog(stream), now) {
+    let backlog = backlog(stream);
+    if stream.ready.first() != Some(&held.position) || may_ask_again(held, &backlog, now) {
         return None;
     }
-    let left = held.until.map(|until| until.duration_since(now.wall));
+    // Where more waits by now, the pause between two questions is all that is waited for.
+    let until = held.until.filter(|_| !more_waits(held, &backlog));
+    let left = until.map(|until| until.duration_since(now.wall));
     let left = left.and_then(|left| Duration::try_from(left).ok()).unwrap_or_default();
     Some(
         held.next
