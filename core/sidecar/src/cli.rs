@@ -122,7 +122,7 @@ pub(crate) struct RotateArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 
-    /// The registry owner's signer, one of [signers].
+    /// The registry owner's signer, by its name in the configuration.
     #[arg(long, value_name = "NAME", required_unless_present = "print_calls")]
     pub(crate) owner_signer: Option<String>,
 
