@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -123,7 +122,7 @@ impl Sidecar {
             open_index(&config),
             open_signers(&config, &layers),
             start_lease(&config),
-            read_secret(config.admin_jwt()),
+            read_secret(&config),
         )?;
         let (source, submitter) = roles(&host)?;
 
@@ -189,7 +188,9 @@ impl Sidecar {
         let admin = match secret {
             Some(secret) => Some(AdminServer::start(admin_listen, secret, live.clone()).await?),
             None => {
-                info!("admin_ methods are not served: there is no `rpc.admin_jwt` and no `sidecar.data_dir`");
+                info!(
+                    "admin_ methods are not served: there is no `rpc.admin_jwt`, and no `sidecar.data_dir` to keep one in"
+                );
                 None
             }
         };
@@ -288,11 +289,20 @@ async fn start_lease(config: &Config) -> Result<(Leadership, Option<LeaseTask>)>
     Ok((leadership, Some(task)))
 }
 
-/// The secret of the admin listener, made where it is missing.
-async fn read_secret(path: Option<PathBuf>) -> Result<Option<AdminSecret>> {
-    let Some(path) = path else { return Ok(None) };
-    let secret = tokio::task::spawn_blocking(move || AdminSecret::read_or_create(&path)).await??;
-    Ok(Some(secret))
+/// The secret of the `admin_` methods, made where it is missing. Where the operator names no file and the data directory takes none,
+/// they are not served: nothing else hangs on them.
+async fn read_secret(config: &Config) -> Result<Option<AdminSecret>> {
+    let Some(path) = config.admin_jwt() else {
+        return Ok(None);
+    };
+    match tokio::task::spawn_blocking(move || AdminSecret::read_or_create(&path)).await? {
+        Ok(secret) => Ok(Some(secret)),
+        Err(error) if config.rpc.admin_jwt.is_none() => {
+            warn!(%error, "no secret for the admin_ methods can be kept in the data directory");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Starts every account; gives those that send commitments.

@@ -8,7 +8,7 @@ use std::{
 use alloy_primitives::Address;
 use async_trait::async_trait;
 use serde_json::Value;
-use set_pipeline::PipelineControl;
+use set_pipeline::{Account, PipelineControl};
 use set_rpc::admin::{AccountAnswer, AccountRole, AccountState, Administration, FaultyConfiguration, ReloadAnswer};
 use set_types::BatchId;
 use tokio::sync::Mutex;
@@ -93,8 +93,12 @@ impl Live {
         let committing = signers.iter().filter(|signer| signer.role == AccountRole::Commitments);
         let addresses: BTreeSet<_> = committing.map(NamedSigner::address).collect();
         // Those that come are admitted before those that go are retired: there is always one to send from.
+        let mut opened = self.open_new(&signers, &config).await?;
         for signer in signers {
-            self.admit(signer, &config, &mut answer).await?;
+            match opened.remove(&signer.address()) {
+                Some(account) => self.admit(account, &signer.name, &mut answer).await?,
+                None => self.keep(signer, &config, &mut answer).await?,
+            }
         }
         let settings = changed_settings(&in_force, &config);
         if !settings.is_empty() {
@@ -111,8 +115,51 @@ impl Live {
         Ok(answer)
     }
 
-    /// Makes sure that a signer's account is in use, with what its table says.
-    async fn admit(&self, signer: NamedSigner, config: &Config, answer: &mut ReloadAnswer) -> Result<(), Problems> {
+    /// Opens the accounts that are new. With a problem of one, none of them is kept.
+    async fn open_new(&self, signers: &[NamedSigner], config: &Config) -> Result<BTreeMap<Address, Account>, Problems> {
+        let mut opened = BTreeMap::new();
+        for signer in signers {
+            let address = signer.address();
+            if signer.role != AccountRole::Commitments || self.accounts.in_use(address).is_some() {
+                continue;
+            }
+            match self.open(signer.clone(), config).await {
+                Ok(account) => {
+                    opened.insert(address, account);
+                }
+                Err(problems) => {
+                    opened.keys().for_each(|address| self.accounts.discard(*address));
+                    return Err(problems);
+                }
+            }
+        }
+        Ok(opened)
+    }
+
+    async fn open(&self, signer: NamedSigner, config: &Config) -> Result<Account, Problems> {
+        let name = signer.name.clone();
+        let opened = self.accounts.open(signer, config.txmgr.clone()).await;
+        opened.map_err(|error| self.unusable(&name, format!("{error:#}")))
+    }
+
+    /// Has the pipeline send from an account that was opened.
+    async fn admit(&self, account: Account, name: &str, answer: &mut ReloadAnswer) -> Result<(), Problems> {
+        let address = account.txmgr.address();
+        if let Err(error) = self.control.admit(account).await {
+            self.accounts.discard(address);
+            return Err(self.unusable(name, error.to_string()));
+        }
+        answer.admitted.push(address);
+        Ok(())
+    }
+
+    fn unusable(&self, name: &str, reason: String) -> Problems {
+        let complaint = Complaint::new(format!("signers.{name}"), format!("cannot be used: {reason}"));
+        Problems::of(&self.layers, vec![complaint])
+    }
+
+    /// Makes sure that an account is still in use, with what its signer's table says.
+    async fn keep(&self, signer: NamedSigner, config: &Config, answer: &mut ReloadAnswer) -> Result<(), Problems> {
         let address = signer.address();
         if let Some(in_use) = self.accounts.in_use(address) {
             if in_use.kind != signer.table.kind {
@@ -139,18 +186,8 @@ impl Live {
             return Ok(());
         }
         let name = signer.name.clone();
-        let refuse = |message: String| {
-            let complaint = Complaint::new(format!("signers.{name}"), message);
-            Problems::of(&self.layers, vec![complaint])
-        };
-        let account = self.accounts.open(signer, config.txmgr.clone()).await;
-        let account = account.map_err(|error| refuse(format!("cannot be used: {error:#}")))?;
-        if let Err(error) = self.control.admit(account).await {
-            self.accounts.discard(address);
-            return Err(refuse(format!("cannot be used: {error}")));
-        }
-        answer.admitted.push(address);
-        Ok(())
+        let account = self.open(signer, config).await?;
+        self.admit(account, &name, answer).await
     }
 
     /// Keys that differ from what the program started with and are not among those that change at run time.
