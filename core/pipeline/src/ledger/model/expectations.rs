@@ -86,13 +86,19 @@ impl World {
             !self.retired.contains(&account),
             "nothing is planned for a retired account"
         );
-        let elsewhere: HashSet<StreamId> = self
+        let (here, elsewhere): (Vec<_>, Vec<_>) = self
             .slots
             .iter()
-            .filter(|((of, _), slot)| *of != account && self.open.contains(&slot.id) && !slot.id.is_recovered())
-            .flat_map(|(_, slot)| &slot.tx.commitments)
-            .filter(|commitment| !self.registry.records.contains_key(&commitment.batch_id))
-            .map(Commitment::stream)
+            .filter(|(_, slot)| self.open.contains(&slot.id) && !slot.id.is_recovered())
+            .flat_map(|((of, _), slot)| slot.tx.commitments.iter().map(move |commitment| (*of, commitment)))
+            .filter(|(_, commitment)| !self.registry.records.contains_key(&commitment.batch_id))
+            .partition(|(of, _)| *of == account);
+        // After a reorg two accounts can have the same commitment on its way; the order within this one holds.
+        let here: HashSet<BatchId> = here.iter().map(|(_, commitment)| commitment.batch_id).collect();
+        let elsewhere: HashSet<StreamId> = elsewhere
+            .iter()
+            .filter(|(_, commitment)| !here.contains(&commitment.batch_id))
+            .map(|(_, commitment)| commitment.stream())
             .collect();
         for commitment in commitments {
             let stream = commitment.stream();
