@@ -66,17 +66,28 @@ async fn a_durable_store_of_rubbish_is_left_to_its_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_directory_that_can_be_written_it_works_in_memory_and_says_so() {
+async fn a_directory_that_cannot_be_written_is_said_and_nothing_is_sent_unkept() {
     let stage = Stage::with(Sequencer::builder().seed(92).streams(2)).await;
     // Nobody may make files there, not even root.
     let sidecar = stage.quick_sidecar().set("sidecar.data_dir", "/sys/kernel");
     let sidecar = sidecar.start().await.unwrap();
     let made = stage.commit_everywhere(2).len();
-    stage.reported(made).await;
-    stage.assert_all_anchored().await;
+    let status = watch::status(&sidecar, "the alarm", |status| {
+        watch::alarm(status, "journal").is_some()
+    })
+    .await;
+    let message = watch::alarm(&status, "journal").unwrap()["message"].as_str().unwrap();
+    assert!(message.contains("/sys/kernel"), "{message}");
+    let storage = status["index"]["storage"].as_str().unwrap();
+    assert!(
+        storage.contains("in memory") && storage.contains("cannot be written"),
+        "{storage}"
+    );
     for file in ["durable.redb", "index.redb"] {
         assert!(watch::logged(&sidecar, &format!("path=/sys/kernel/{file}")), "{file}");
     }
+    assert_eq!(stage.sequencer().unreported().len(), made);
+    assert_eq!(stage.committed().await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
