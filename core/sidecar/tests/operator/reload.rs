@@ -88,7 +88,9 @@ async fn accounts_come_and_go() {
     };
     let commit = |count: usize| {
         for stream in desk.stack.sequencer.streams() {
-            (0..count).for_each(|_| drop(desk.stack.sequencer.commit(stream, 2)));
+            for _ in 0..count {
+                desk.stack.sequencer.commit(stream, 2);
+            }
         }
     };
     commit(2);
