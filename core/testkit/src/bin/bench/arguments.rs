@@ -58,7 +58,7 @@ pub(crate) enum Scenario {
     Stream,
     /// The same on a chain where data limits a block before gas does.
     Footprint,
-    /// A backlog at the default share: the base fee, and how long somebody else waits.
+    /// A backlog at a share that is the chain's gas target: the base fee, and how long somebody else waits.
     Share,
     /// A backlog with reports at `safe`, which follows the head by 5 and by 15 minutes.
     Settlement,

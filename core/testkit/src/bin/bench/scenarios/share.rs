@@ -1,4 +1,4 @@
-//! A backlog at the default share of a block, and somebody else on the same chain.
+//! A backlog at a share of a block that is the chain's gas target, and somebody else on the same chain.
 
 use alloy_primitives::{B256, U256};
 use eyre::{Result, eyre};
@@ -14,6 +14,9 @@ use crate::{
 
 const NAME: &str = "share";
 const STREAMS: usize = 500;
+/// The gas target of anvil's blocks in percent: its elasticity is 6, which its headers do not tell, as those of
+/// a real chain do from Holocene on. So the share is named here; a real chain's is the default.
+const TARGET: f64 = 16.0;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
     let commitments = if bench.quick {
@@ -26,7 +29,12 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
         .stack(NAME, chain(), Sequencer::builder().preload(backlog))
         .await?;
     let heads = HeadWatch::start(stack.chain.provider());
-    let sidecar = bench.sidecar(NAME, &stack).start().await?;
+    let share = format!("{TARGET}%");
+    let sidecar = bench
+        .sidecar(NAME, &stack)
+        .set("txmgr.max_block_share", share)
+        .start()
+        .await?;
     let count = backlog.streams * backlog.batches;
     let transfers = {
         let mut sent = vec![];
@@ -61,7 +69,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
         .fold(0.0, f64::max);
     Ok(vec![
         Figure::count("commitments, each on chain once", blocks.committed.len() as f64, "").at_least(count as f64),
-        Figure::count("most that commitments took of a block", most * 100.0, "%").at_most(50.0),
+        Figure::count("most that commitments took of a block", most * 100.0, "%").at_most(TARGET),
         Figure::timed("blocks skipped", blocks.skipped() as f64, "blocks"),
         Figure::count(
             "commitments a block",
