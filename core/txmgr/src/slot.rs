@@ -176,6 +176,10 @@ pub(crate) struct Slot {
     pub(crate) resend: Option<B256>,
     /// To be replaced as soon as may be.
     pub(crate) bump: bool,
+    /// Whether the node refused its newest bytes for now; a higher price would be refused likewise.
+    pub(crate) refused: bool,
+    /// Whether a block held it that a reorg took away. Its hash was told, and perhaps reported.
+    pub(crate) undone: bool,
     /// The head at which its price was last raised.
     pub(crate) priced_at: B256,
     /// To be replaced by a filler.
@@ -208,6 +212,8 @@ impl Slot {
             passing: Passing::default(),
             resend: None,
             bump: false,
+            refused: false,
+            undone: false,
             priced_at: B256::ZERO,
             cancel: false,
             accepted: false,

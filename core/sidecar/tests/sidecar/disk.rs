@@ -17,7 +17,8 @@ async fn an_index_of_rubbish_is_rebuilt() {
         .set("sidecar.data_dir", stage.data_dir().display());
     let index = stage.data_dir().join("index.redb");
     let mut made = 0;
-    let spoilt: [fn(&[u8]) -> Vec<u8>; 4] = [<[u8]>::to_vec, with_noise, cut_in_half, |_| vec![]];
+    type Spoil = fn(&[u8]) -> Vec<u8>;
+    let spoilt: [Spoil; 4] = [<[u8]>::to_vec, with_noise, cut_in_half, |_| vec![]];
     for spoil in spoilt {
         if let Ok(content) = fs::read(&index) {
             fs::write(&index, spoil(&content)).unwrap();

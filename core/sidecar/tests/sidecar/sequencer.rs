@@ -41,7 +41,8 @@ async fn seen_as_up(sidecar: &Sidecar) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_outage_is_seen_and_ends_without_a_trace() {
-    let outages: [(fn(&mut Faults), &str); 9] = [
+    type Outage = (fn(&mut Faults), &'static str);
+    let outages: [Outage; 9] = [
         (|faults| faults.silence_ms = Some(300), "504"),
         (|faults| faults.hang_ups = u32::MAX, "the connection broke"),
         (|faults| faults.rate_limited = u32::MAX, "429"),

@@ -57,6 +57,14 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
+    /// Whether the same bytes may be taken later, and dearer ones would have been refused likewise.
+    pub(crate) const fn is_for_now(self) -> bool {
+        matches!(
+            self,
+            Self::NonceTooLow | Self::InsufficientFunds | Self::PoolLimit | Self::NodeFeeCap | Self::Refused
+        )
+    }
+
     /// The kind as metrics name it.
     pub(crate) const fn label(self) -> &'static str {
         match self {

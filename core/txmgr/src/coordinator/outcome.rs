@@ -184,6 +184,7 @@ impl Coordinator {
             // The very bytes that were included go first: a hash that was told stays true.
             let mut slot = Slot::again(id, known.into_vec(), Some(hash));
             slot.busy = self.runs_for(nonce);
+            slot.undone = true;
             self.spending.reopened(nonce);
             self.ledger.reopen(nonce, slot);
             if let Some(version) = version {

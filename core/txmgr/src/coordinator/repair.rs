@@ -1,5 +1,7 @@
 //! What is sent and in no block: sent again, or replaced.
 
+use std::time::Duration;
+
 use alloy_primitives::B256;
 use set_chain::Head;
 use tokio::time::Instant;
@@ -14,6 +16,8 @@ use crate::{
 
 /// Repairs that run at once.
 const MAX_REPAIRS: usize = 8;
+/// What was in a block once keeps its hash for so many times the time-out, as long as it pays enough.
+const KEEPS_HASH: u32 = 10;
 
 /// What helps a transaction into a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,17 @@ impl Coordinator {
     /// When a sent transaction is due for repair, if the chain does not take it before.
     pub(super) fn repair_deadline(&self, slot: &Slot) -> Option<Instant> {
         let waits = slot.progress == Progress::Committed && !slot.busy;
-        waits.then(|| slot.waiting_since() + self.config.resubmission_timeout)
+        waits.then(|| slot.waiting_since() + self.patience(slot))
+    }
+
+    /// How long the chain and the node are left alone with a transaction.
+    fn patience(&self, slot: &Slot) -> Duration {
+        let timeout = self.config.resubmission_timeout;
+        if slot.refused {
+            self.config.publish_retry.min(timeout)
+        } else {
+            timeout
+        }
     }
 
     /// Starts what is due, lowest nonces first.
@@ -65,13 +79,16 @@ impl Coordinator {
         if let Some(hash) = slot.resend {
             return Some(send_again(hash));
         }
-        let overdue = now >= slot.waiting_since() + self.config.resubmission_timeout;
+        let overdue = now >= slot.waiting_since() + self.patience(slot);
         let Some(last) = slot.versions.last() else {
             let newest = slot.known.last().filter(|_| overdue);
             return newest.map(|known| Repair::Recall(known.hash));
         };
         // Once a head, so that a market which runs away from us is followed, not flooded.
-        let outpaced = !last.terms().keeps_up_with(head)
+        let pays = last.terms().pays_for(head);
+        let keeps_hash = pays && slot.undone && now < slot.created + KEEPS_HASH * self.config.resubmission_timeout;
+        let outpaced = !keeps_hash
+            && !last.terms().keeps_up_with(head)
             && slot.priced_at != head.block.hash
             && self.higher_bid(last.terms(), head).is_some();
         if slot.bump || outpaced {
@@ -81,9 +98,10 @@ impl Coordinator {
             return None;
         }
         // Behind a missing predecessor a higher price changes nothing, and neither does it where blocks
-        // leave the transaction out that it does pay for.
+        // leave the transaction out that it does pay for, or where the node takes none for now.
         let passed_over = slot.passing.waits || slot.passing.probed || slot.passing.blocks > 0;
-        let price_matters = (nonce == account_nonce && !passed_over) || !last.terms().pays_for(head);
+        let futile = passed_over || slot.refused || keeps_hash;
+        let price_matters = (nonce == account_nonce && !futile) || !pays;
         Some(if price_matters || (slot.cancel && !last.is_filler(self.account)) {
             Repair::Replace
         } else {
@@ -193,6 +211,7 @@ impl Coordinator {
             return self.on_front_sent(nonce, hash, outcome);
         }
         slot.touched = Instant::now();
+        slot.refused = matches!(&outcome, Outcome::Rejected(rejection, _) if rejection.is_for_now());
         let (rejection, cause) = match outcome {
             Outcome::Accepted | Outcome::Ambiguous(_) => {
                 let accepted = outcome == Outcome::Accepted;

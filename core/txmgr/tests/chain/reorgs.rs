@@ -1,8 +1,9 @@
 //! Blocks that go away again.
 
 use alloy_primitives::U256;
+use rstest::rstest;
 use set_chain::SettlementTag;
-use set_testkit::{Anvil, RpcProxy, Rule};
+use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{Journal, TxEvent};
 
 use crate::fixture::{Account, empty_pool, foreign_transfer, impatient, key, patient, received};
@@ -31,6 +32,33 @@ async fn a_reorg_is_repaired_with_the_same_bytes() {
     assert_eq!(account.included().await.1, first);
     assert_eq!(account.included().await.1, second);
     assert_eq!(received(&anvil).await, U256::from(2));
+}
+
+/// A refusal that will pass is no reason for another price, and so for another hash, however long it lasts.
+#[rstest]
+#[case::full_pool("txpool is full")]
+#[case::node_that_lags("nonce too low: next nonce 1, tx nonce 0")]
+#[tokio::test]
+async fn what_a_reorg_undid_keeps_its_hash_while_the_node_refuses_it(#[case] refusal: &str) {
+    const SEND: &str = "eth_sendRawTransaction";
+    let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    let mut account = Account::start(&anvil, &proxy.url(), impatient(), Journal::in_memory());
+    let (_, hash) = account.send(1).await;
+    anvil.mine(2).await.unwrap();
+    account.included().await;
+    proxy.inject(Rule::on_send(Action::error(refusal)));
+    let sent = proxy.calls(SEND);
+    anvil.reorg(2).await.unwrap();
+    empty_pool(&anvil).await;
+    while proxy.calls(SEND) < sent + 12 {
+        tokio::task::yield_now().await;
+    }
+    proxy.heal();
+    anvil.set_block_time(1).await.unwrap();
+    assert!(matches!(account.outcome().await, TxEvent::Reorged { hash: undone, .. } if undone == hash));
+    assert_eq!(account.included().await.1, hash);
+    assert_eq!(received(&anvil).await, U256::from(1));
 }
 
 #[tokio::test]
