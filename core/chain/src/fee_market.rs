@@ -1,7 +1,8 @@
 //! What a block's header says about the fee market that it belongs to.
 
-/// EIP-1559's elasticity, where a header names none.
-const ELASTICITY: u64 = 2;
+/// The elasticity of an OP Stack chain whose headers name none, as before Holocene. On a chain with a smaller
+/// one the target comes out too low, which costs throughput; too high, it would raise everybody's fee.
+const ELASTICITY: u64 = 6;
 /// The versions of `extraData` that name an elasticity, by their first byte, and their lengths in bytes.
 const HOLOCENE: (u8, usize) = (0, 9);
 const JOVIAN: (u8, usize) = (1, 17);
@@ -10,7 +11,7 @@ const JOVIAN: (u8, usize) = (1, 17);
 ///
 /// From Holocene on `extraData` is a version byte, then the denominator and the elasticity as 32-bit
 /// big-endian numbers; Jovian adds the minimum base fee as a 64-bit one. Any other content names no
-/// elasticity, and Ethereum's own applies.
+/// elasticity, and what OP Stack chains begin with applies.
 ///
 /// Source: OP Stack specification, Holocene, "EIP-1559 parameters in block header"; Jovian, "Minimum
 /// base fee in block header"; EIP-1559.
@@ -46,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn other_headers_leave_it_to_ethereum() {
+    fn other_headers_leave_it_to_the_stack() {
         let geth = hex!("d883010d0a846765746888676f312e32312e35856c696e7578");
         for extra_data in [
             &[][..],
@@ -58,7 +59,7 @@ mod tests {
             // Elasticity zero.
             &hex!("00000000fa00000000"),
         ] {
-            assert_eq!(gas_target(30_000_000, extra_data), 15_000_000, "{extra_data:02x?}");
+            assert_eq!(gas_target(30_000_000, extra_data), 5_000_000, "{extra_data:02x?}");
         }
     }
 }

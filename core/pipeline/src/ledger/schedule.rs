@@ -25,7 +25,8 @@ impl Ledger {
             self.listing += 1;
             self.polling = true;
             self.reported_since_poll = 0;
-            self.next_poll = Some(now.at + self.config.poll_interval);
+            // A little early, so that polls and blocks keep no phase in which each poll just misses a block.
+            self.next_poll = Some(now.at + self.config.poll_interval * 15 / 16);
             work.push(Work::Poll {
                 listing: self.listing,
                 limit: self.config.poll_limit,
