@@ -1,4 +1,4 @@
-//! A backlog at a share of a block that is the chain's gas target, and somebody else on the same chain.
+//! A backlog at the default share of a block, the chain's gas target, and somebody else on the same chain.
 
 use alloy_primitives::{B256, U256};
 use eyre::{Result, eyre};
@@ -14,9 +14,8 @@ use crate::{
 
 const NAME: &str = "share";
 const STREAMS: usize = 500;
-/// The gas target of anvil's blocks in percent: its elasticity is 6, which its headers do not tell, as those of
-/// a real chain do from Holocene on. So the share is named here; a real chain's is the default.
-const TARGET: f64 = 16.0;
+/// The gas target of the blocks in percent: anvil's elasticity is the OP Stack's, 6.
+const TARGET: f64 = 100.0 / 6.0;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
     let commitments = if bench.quick {
@@ -29,10 +28,9 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
         .stack(NAME, chain(), Sequencer::builder().preload(backlog))
         .await?;
     let heads = HeadWatch::start(stack.chain.provider());
-    let share = format!("{TARGET}%");
     let sidecar = bench
         .sidecar(NAME, &stack)
-        .set("txmgr.max_block_share", share)
+        .set("txmgr.max_block_share", "target")
         .start()
         .await?;
     let count = backlog.streams * backlog.batches;
