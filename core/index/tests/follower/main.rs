@@ -6,12 +6,8 @@ mod rig;
 
 use std::sync::Arc;
 
-use alloy::{
-    eips::BlockId,
-    network::{ReceiptResponse, TransactionBuilder},
-};
+use alloy::eips::BlockId;
 use alloy_primitives::Address;
-use alloy_sol_types::SolCall;
 use serde_json::json;
 use set_chain::{ChainView, RegistryReader, SettlementTag};
 use set_index::{Anchored, Counts};
