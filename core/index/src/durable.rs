@@ -11,6 +11,7 @@ use crate::{Opening, StoreError, opening::Layout, store::Store};
 
 const LAYOUT: Layout = Layout {
     name: "durable store",
+    holds: "the commitments kept back, the report conflicts and the plugins' values",
     version: 1,
     cache_bytes: 4 << 20,
     rebuildable: false,

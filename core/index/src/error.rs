@@ -39,8 +39,8 @@ pub enum StoreError {
     },
     /// A file that cannot be had again from elsewhere is damaged. It is left as it is.
     #[error(
-        "the {name} {path} is damaged: {reason}. Restore it from a backup, or move it away to start without what it \
-         held{kept}",
+        "the {name} {path} is damaged: {reason}. It holds {holds}, and the chain cannot give them back: restore it \
+         from a backup, or move it away to start without them{kept}",
         path = .path.display(),
         kept = .copy.as_ref().map_or_else(String::new, |copy| format!("; a copy is kept at {}", copy.display()))
     )]
@@ -49,6 +49,8 @@ pub enum StoreError {
         name: &'static str,
         /// The file.
         path: PathBuf,
+        /// What it holds.
+        holds: &'static str,
         /// What is wrong with it.
         reason: String,
         /// Where a copy of it is, if one could be made.
@@ -66,7 +68,7 @@ pub enum StoreError {
     #[error("the store failed: {0}")]
     Storage(#[from] Box<redb::Error>),
     /// A row refers to one that is not there, or is no row of ours.
-    #[error("the store is damaged: {0}; delete it, and it is rebuilt from the chain")]
+    #[error("the store is damaged: {0}")]
     Damaged(String),
     /// A value is larger than the store takes.
     #[error("{what} has {length} bytes; at most {limit} are kept")]

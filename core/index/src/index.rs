@@ -29,6 +29,7 @@ use crate::{
 
 const LAYOUT: Layout = Layout {
     name: "index",
+    holds: "the commitments on chain",
     version: 2,
     cache_bytes: 16 << 20,
     rebuildable: true,

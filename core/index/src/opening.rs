@@ -26,6 +26,8 @@ const VERSION_KEY: &str = "version";
 pub(crate) struct Layout {
     /// For messages: "index", "durable store".
     pub(crate) name: &'static str,
+    /// For messages: what it holds, in the plural.
+    pub(crate) holds: &'static str,
     /// Schema version that this program reads and writes.
     pub(crate) version: u32,
     /// Memory for cached pages, in bytes. redb's default is a gibibyte.
@@ -232,6 +234,7 @@ fn open_or_refuse(path: &Path, layout: Layout) -> Result<(Database, Opening), St
             let path = path.to_owned();
             return Err(StoreError::NewerSchema { path, found, known });
         }
+        Err(StoreError::Damaged(reason)) => reason,
         Err(error) => error.to_string(),
     };
     let copy = keep_copy(path, &content);
@@ -247,6 +250,7 @@ fn open_or_refuse(path: &Path, layout: Layout) -> Result<(Database, Opening), St
     Err(StoreError::Unrecoverable {
         name: layout.name,
         path: path.to_owned(),
+        holds: layout.holds,
         reason,
         copy,
     })

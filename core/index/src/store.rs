@@ -162,12 +162,22 @@ impl Store {
         }
     }
 
-    /// Names the file in an error of the disk.
+    /// Names the file in an error of the disk, and what to do about damage that only a person can mend.
     fn explain(&self, error: StoreError) -> StoreError {
         match (&self.path, error) {
             (Some(path), StoreError::Storage(source)) if opening::is_of_disk(&source) => StoreError::Disk {
                 path: path.clone(),
                 source,
+            },
+            (Some(path), error) if error.is_damage() && !self.layout.rebuildable => StoreError::Unrecoverable {
+                name: self.layout.name,
+                path: path.clone(),
+                holds: self.layout.holds,
+                reason: match error {
+                    StoreError::Damaged(reason) => reason,
+                    error => error.to_string(),
+                },
+                copy: None,
             },
             (_, error) => error,
         }

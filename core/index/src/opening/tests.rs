@@ -5,6 +5,7 @@ use crate::store::Store;
 
 const LAYOUT: Layout = Layout {
     name: "index",
+    holds: "rows",
     version: 2,
     cache_bytes: 1 << 20,
     rebuildable: true,
@@ -123,10 +124,15 @@ fn a_damaged_durable_store_is_refused_left_alone_and_copied_once() {
         for _ in 0..2 {
             let error = Store::open(Some(&path), DURABLE).unwrap_err();
             let text = error.to_string();
-            assert!(text.contains("Restore it from a backup, or move it away"), "{text}");
+            assert!(
+                text.contains("It holds rows") && text.contains("restore it from a backup, or move it away"),
+                "{text}"
+            );
+            assert!(!text.contains("rebuilt"), "{text}");
             let StoreError::Unrecoverable { copy: Some(copy), .. } = error else {
                 panic!("case {number}: {error:?}");
             };
+            assert!(text.contains(&copy.display().to_string()), "{text}");
             assert!(fs::read(copy).unwrap() == spoilt, "case {number}");
         }
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "one copy");
@@ -144,6 +150,22 @@ fn a_flipped_byte_in_what_cannot_be_rebuilt_is_found() {
     let error = Store::open(Some(&path), DURABLE).unwrap_err();
     assert!(matches!(error, StoreError::Unrecoverable { .. }), "{error}");
     assert!(fs::read(&path).unwrap() == bytes, "the file is left as it is");
+}
+
+#[tokio::test]
+async fn damage_found_in_use_is_told_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = written(&directory, DURABLE);
+    let store = Store::open(Some(&path), DURABLE).unwrap();
+    let damaged = |_: &redb::ReadTransaction| -> Result<(), StoreError> { Err(StoreError::Damaged("no row".into())) };
+    let text = store.read(damaged).await.unwrap_err().to_string();
+    for words in [
+        "store.redb is damaged: no row",
+        "It holds rows",
+        "restore it from a backup",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[test]
