@@ -2,7 +2,13 @@
 #![cfg(feature = "provider")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use alloy::{
     eips::eip2718::Encodable2718,
@@ -13,7 +19,7 @@ use alloy::{
 };
 use alloy_primitives::{Address, Bytes, U256};
 use op_alloy::network::Optimism;
-use serde_json::json;
+use serde_json::{Value, json};
 use set_chain::{ChainView, EndpointConfig, L2Provider, connect, track};
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use tokio::{sync::watch, time::timeout};
@@ -187,6 +193,44 @@ async fn a_node_that_is_behind_is_no_reorg() {
 }
 
 #[tokio::test]
+async fn a_node_that_stumbles_is_better_than_one_that_is_behind() {
+    let paths = Paths::new(2).await;
+    paths.anvil.mine(20).await.unwrap();
+    paths.hold(1, 5);
+    let provider = paths.provider(PATIENCE);
+    let mut views = paths.follow(&provider);
+    paths.reach(&mut views, 20, 0).await;
+    // Each HTTP request holds one of these: a poll and a look ask for the chain id.
+    let requests = AtomicU32::new(0);
+    let seventh = move |_: &Value| requests.fetch_add(1, Ordering::Relaxed) % 7 == 6;
+    let stumble = Rule::on(["eth_chainId", "eth_gasPrice"], Action::Status(503));
+    paths.proxies[0].inject(stumble.when(seventh));
+    for number in 21..=40 {
+        paths.anvil.mine(1).await.unwrap();
+        provider.get_gas_price().await.unwrap();
+        paths.reach(&mut views, number, 0).await;
+    }
+    assert_eq!(
+        paths.proxies[1].calls("eth_gasPrice"),
+        0,
+        "no call goes to the one that is behind"
+    );
+
+    // A transaction that it may have taken goes there again, and is known there.
+    paths.proxies[0].replace([Rule::on_send(Action::Lose).times(1)]);
+    let error = provider
+        .send_raw_transaction(&paths.transfer().await)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, RpcError::ErrorResp(payload) if payload.message.contains("already")),
+        "{error}"
+    );
+    assert_eq!(paths.proxies[0].calls("eth_sendRawTransaction"), 2);
+    assert_eq!(paths.proxies[1].calls("eth_sendRawTransaction"), 0);
+}
+
+#[tokio::test]
 async fn one_node_that_falls_behind_says_so_and_catches_up() {
     let paths = Paths::new(1).await;
     paths.anvil.mine(20).await.unwrap();
@@ -241,6 +285,21 @@ async fn a_limited_rate_is_kept_to() {
         "{error}"
     );
     assert_eq!(alone.proxies[0].calls("eth_gasPrice"), 4);
+    // While it is left alone, its words are what callers and the view get.
+    let provider = alone.provider(Duration::from_millis(200));
+    for _ in 0..3 {
+        let error = provider.get_gas_price().await.unwrap_err();
+        assert!(
+            matches!(&error, RpcError::ErrorResp(payload) if payload.code == -32_016 && payload.message.contains("over rate")),
+            "{error}"
+        );
+    }
+    let mut views = alone.follow(&provider);
+    let words = "-32016: over rate limit";
+    seen(&mut views, |view| {
+        view.error.as_ref().is_some_and(|error| error.contains(words))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,9 @@
 //! a preferred node once a look at it, made beside the calls, finds it well. A node is looked at (chain id
 //! and head) before the first call goes to it.
 //!
+//! A node that failed just now is asked once more before a node that is behind: what is behind answers for
+//! a chain that has moved on, and one more call is cheap. The same holds where no other node may be asked.
+//!
 //! A transaction that one node may have taken is sent to the next all the same: the same bytes cannot
 //! count twice. But then only acceptance is certain; another node's refusal says nothing about the first,
 //! so the caller gets the first node's ambiguous error.
@@ -89,7 +92,7 @@ impl Failover {
                 1 => shown(url),
                 count => format!("{} #{count}", shown(url)),
             };
-            Node::new(name, url.clone(), http.clone())
+            Node::new(name, url.clone(), http.clone(), config.rpc_urls.len() == 1)
         });
         Self(Arc::new(Nodes {
             nodes: nodes.collect(),
@@ -185,7 +188,7 @@ impl Nodes {
             match (free, attempts.last) {
                 (Some(free), _) if free <= deadline => sleep_until(free).await,
                 (_, Some(last)) => return last,
-                (free, None) => return Err(busy(free)),
+                (free, None) => return Err(self.busy(free)),
             }
         }
     }
@@ -195,18 +198,24 @@ impl Nodes {
         let sends = packet.method_names().any(|method| method == SEND);
         let mut attempts = Attempts::default();
         let mut laggards = Vec::new();
-        for index in self.candidates() {
-            match self.admit(index).await {
-                Admission::Yes => {}
-                Admission::Behind => {
-                    laggards.push(index);
-                    continue;
+        let mut candidates = self.candidates();
+        for round in 0..2 {
+            for &index in &candidates {
+                match self.admit(index).await {
+                    Admission::Yes => {}
+                    Admission::Behind => {
+                        laggards.push(index);
+                        continue;
+                    }
+                    Admission::No => continue,
                 }
-                Admission::No => continue,
+                if let Some(answer) = self.ask(index, packet, sends, &mut attempts).await {
+                    return Ok(answer);
+                }
             }
-            if let Some(answer) = self.ask(index, packet, sends, &mut attempts).await {
-                return Ok(answer);
-            }
+            // Those that stumbled get a second chance before those that are behind. A transaction may go out
+            // twice by that, as it may to two nodes.
+            candidates.retain(|index| self.nodes.len() > 1 && round == 0 && self.nodes[*index].stumbled());
         }
         laggards.sort_by_key(|index| self.nodes[*index].health().behind);
         for index in laggards {
@@ -237,7 +246,8 @@ impl Nodes {
             Verdict::Busy(wait) => {
                 let name = self.nodes[index].name.clone();
                 metrics::counter!("set_chain_rate_limited_total", "endpoint" => name).increment(1);
-                self.changed(index, |node| node.is_busy(wait));
+                let words = reply.limit().cloned();
+                self.changed(index, |node| node.is_busy(wait, words));
                 attempts.last = Some(reply.result);
             }
             Verdict::Fault { cause, ambiguous } => {
@@ -367,6 +377,22 @@ impl Nodes {
         self.tell(index, before);
     }
 
+    /// What a caller gets while every node has asked to be left alone: the words of the one that is free
+    /// first. Nothing was sent.
+    fn busy(&self, free: Option<Instant>) -> TransportError {
+        let node = self
+            .nodes
+            .iter()
+            .find(|node| free.is_some() && node.busy_until() == free);
+        match node.and_then(|node| node.health().limit.clone()) {
+            Some(words) => TransportError::ErrorResp(words),
+            None => {
+                let wait = free.map(|free| free.saturating_duration_since(Instant::now()));
+                TransportErrorKind::http_error_with_retry_after(429, "rate limit".to_owned(), wait)
+            }
+        }
+    }
+
     fn tell(&self, index: usize, before: Option<String>) {
         let node = &self.nodes[index];
         let after = node.health().error.clone();
@@ -392,10 +418,4 @@ fn is_taken(result: &TransportResult<ResponsePacket>) -> bool {
             .any(|words| message.contains(words))
     };
     response.iter_errors().all(|error| known(&error.message))
-}
-
-/// What a caller gets while every node has asked to be left alone: nothing was sent.
-fn busy(free: Option<Instant>) -> TransportError {
-    let wait = free.map(|free| free.saturating_duration_since(Instant::now()));
-    TransportErrorKind::http_error_with_retry_after(429, "rate limit".to_owned(), wait)
 }

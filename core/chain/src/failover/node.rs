@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy::{
-    rpc::json_rpc::{Id, Request, RequestPacket, ResponsePacket},
+    rpc::json_rpc::{ErrorPayload, Id, Request, RequestPacket, ResponsePacket},
     transports::{
         TransportError, TransportErrorKind, TransportResult,
         http::reqwest::{self, header::RETRY_AFTER},
@@ -23,6 +23,10 @@ use crate::{EndpointHealth, endpoint::transport_cause};
 const FAULT_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The same for a node that limits the rate of calls and does not say for how long.
 const BUSY_PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// Longest such pause of an only node: until it is over, nothing shows that the node is well again.
+const LONGEST_ALONE: Duration = Duration::from_secs(3);
+/// So many faults that no answer has made up for are a stumble; more are a node that is down.
+const STUMBLES: u32 = 2;
 /// Longest pause that a node may ask for.
 const LONGEST_BUSY: Duration = Duration::from_secs(60);
 /// Without a fault for so long, earlier ones are forgotten.
@@ -36,6 +40,8 @@ pub(super) struct Node {
     pub(super) name: String,
     http: reqwest::Client,
     url: Url,
+    /// From the first to the longest pause where it limits the rate of calls and does not say for how long.
+    busy_pauses: (Duration, Duration),
     health: Mutex<Health>,
     /// Held while it is looked at, so that calls that all turn to it ask once.
     looking: tokio::sync::Mutex<()>,
@@ -52,9 +58,12 @@ pub(super) struct Health {
     pub(super) retry_at: Option<Instant>,
     /// It asked not to be called before.
     pub(super) busy_until: Option<Instant>,
+    /// The words with which it asked so, if they were JSON-RPC's.
+    pub(super) limit: Option<ErrorPayload>,
     /// When it last showed that it is of the chain.
     pub(super) checked: Option<Instant>,
     looked_at: Option<Instant>,
+    /// Faults that no answer has made up for.
     faults: u32,
     last_fault: Option<Instant>,
 }
@@ -67,11 +76,14 @@ pub(super) struct Sight {
 }
 
 impl Node {
-    pub(super) fn new(name: String, url: Url, http: reqwest::Client) -> Self {
+    /// `alone` says that there is no other to turn to.
+    pub(super) fn new(name: String, url: Url, http: reqwest::Client, alone: bool) -> Self {
+        let (first, longest) = BUSY_PAUSES;
         Self {
             name,
             http,
             url,
+            busy_pauses: (first, if alone { LONGEST_ALONE } else { longest }),
             health: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
         }
@@ -91,6 +103,13 @@ impl Node {
     /// When the node may be called again, if it asked not to be for now.
     pub(super) fn busy_until(&self) -> Option<Instant> {
         self.health().busy_until.filter(|until| *until > Instant::now())
+    }
+
+    /// Whether it failed just now, but mostly answers, so that the next call probably succeeds.
+    pub(super) fn stumbled(&self) -> bool {
+        let health = self.health();
+        let busy = health.busy_until.is_some_and(|until| until > Instant::now());
+        (1..=STUMBLES).contains(&health.faults) && !busy && health.checked.is_none()
     }
 
     /// One HTTP request.
@@ -152,7 +171,7 @@ impl Node {
             Err(_) => return None,
         };
         match reply.verdict(false) {
-            Verdict::Busy(wait) => self.is_busy(wait),
+            Verdict::Busy(wait) => self.is_busy(wait, reply.limit().cloned()),
             Verdict::Fault { cause, .. } => self.failed(cause),
             Verdict::Answer => match sight(reply.result) {
                 Ok(sight) => return Some(sight),
@@ -162,7 +181,7 @@ impl Node {
         None
     }
 
-    /// It answered a call.
+    /// It answered a call, which makes up for one fault: a node that fails now and then stays in use.
     pub(super) fn answered(&self) {
         let mut health = self.health();
         health.busy_until = None;
@@ -170,6 +189,8 @@ impl Node {
             health.error = None;
             health.retry_at = None;
         }
+        health.limit = None;
+        health.faults = health.faults.saturating_sub(1);
         if health.last_fault.is_some_and(|at| at.elapsed() >= CALM) {
             health.faults = 0;
             health.last_fault = None;
@@ -194,16 +215,20 @@ impl Node {
         health.checked = None;
     }
 
-    /// It asks to be left alone.
-    pub(super) fn is_busy(&self, wait: Option<Duration>) {
+    /// It asks to be left alone, in these words.
+    pub(super) fn is_busy(&self, wait: Option<Duration>, words: Option<ErrorPayload>) {
         let mut health = self.health();
         let until = match wait {
             Some(wait) => Instant::now() + wait.min(LONGEST_BUSY),
-            None => health.pause(BUSY_PAUSES),
+            None => health.pause(self.busy_pauses),
         };
         health.retry_at = Some(until);
         health.busy_until = Some(until);
-        health.error = Some("it limits the rate of calls".to_owned());
+        health.error = Some(match &words {
+            Some(words) => format!("it limits the rate of calls ({}: {})", words.code, words.message),
+            None => "it limits the rate of calls".to_owned(),
+        });
+        health.limit = words;
     }
 
     /// Its head is so many blocks behind.

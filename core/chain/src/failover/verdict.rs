@@ -61,8 +61,17 @@ impl Reply {
         }
     }
 
+    /// The error that says that the node limits the rate of calls.
+    pub(super) fn limit(&self) -> Option<&ErrorPayload> {
+        self.result
+            .as_ref()
+            .ok()?
+            .iter_errors()
+            .find(|error| is_rate_limit(error))
+    }
+
     fn of_response(&self, response: &ResponsePacket, sends: bool) -> Verdict {
-        if let Some(limit) = response.iter_errors().find(|error| is_rate_limit(error)) {
+        if let Some(limit) = self.limit() {
             return Verdict::Busy(self.retry_after.or_else(|| hinted(limit)));
         }
         let gateway = response.iter_errors().find(|error| is_gateway_fault(error.code));
