@@ -31,7 +31,7 @@ const LAYOUT: Layout = Layout {
     name: "index",
     holds: "the commitments on chain",
     version: 2,
-    cache_bytes: 16 << 20,
+    cache_bytes: 4 << 20,
     rebuildable: true,
 };
 
