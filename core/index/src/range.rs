@@ -42,7 +42,8 @@ impl RangeSize {
         self.size = self.size.saturating_mul(2).min(ceiling).max(self.size);
     }
 
-    /// The node refused, or gave no answer, for so many blocks. Says whether there is less to ask for.
+    /// So many blocks were too many: the node refused or gave no answer, or they held too much. Says whether
+    /// there is less to ask for.
     pub(crate) fn shrink(&mut self, asked: u64) -> bool {
         self.calm = 0;
         if asked <= 1 {

@@ -27,6 +27,9 @@ use located::Located;
 
 /// Logs handed to the decoder at once.
 const LOGS_PER_DECODE: usize = 1_000;
+/// Commitments in one step above which fewer blocks are asked for, so that memory does not grow with how full
+/// the past is.
+const ENTRIES_PER_STEP: usize = 2_000;
 /// Between two attempts that fail: doubles from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
 /// Between two lines of progress while catching up.
@@ -258,10 +261,13 @@ impl<D: LogDecoder> Follower<D> {
             return Err(FollowError::Moved(to));
         }
         let step = self.read_step(range.logs, cursor, last).await?;
-        metrics::counter!("set_index_commitments_total").increment(step.entries.len() as u64);
+        let (asked, found) = (to - cursor.number, step.entries.len());
+        metrics::counter!("set_index_commitments_total").increment(found as u64);
         self.index.confirm();
         self.index.apply(last, step).await?;
-        if to - cursor.number == self.range.blocks() {
+        if found > ENTRIES_PER_STEP {
+            self.range.shrink(asked);
+        } else if asked == self.range.blocks() {
             self.range.grow();
         }
         Ok(if to == head.number {
