@@ -146,6 +146,8 @@ pub(crate) struct Passing {
     pub(crate) probed: bool,
     /// Whether the node said since then that it has them.
     pub(crate) vouched: bool,
+    /// Whether it was replaced once at a higher price, so that the node's pool took it anew.
+    pub(crate) renewed: bool,
     /// Nothing smaller can be sent in its place: it waits.
     pub(crate) waits: bool,
 }

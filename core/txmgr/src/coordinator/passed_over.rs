@@ -1,7 +1,7 @@
 //! Transactions that pay enough and that block after block leaves out.
 //!
-//! Such a one is too large for whoever makes the blocks, a throttling op-batcher above all. A higher bid
-//! changes nothing; smaller calls do. So it is replaced at its nonce by the empty transaction, its call
+//! Such a one is too large for whoever makes the blocks, a throttling op-batcher above all. Ever higher bids
+//! change nothing; smaller calls do. So it is replaced at its nonce by the empty transaction, its call
 //! is given back, and the next ones are planned smaller.
 
 use set_chain::Head;
@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Blocks in a row that say something: after so many the bytes are sent again, in case the node lost
-/// them; after as many more, size is what is left as a reason.
+/// them; after as many more they are replaced once, in case its pool has them and forgot to offer them;
+/// after as many again, size is what is left as a reason.
 const BLOCKS: u32 = 3;
 
 impl Coordinator {
@@ -44,8 +45,11 @@ impl Coordinator {
             return;
         }
         slot.passing.blocks = 0;
-        if slot.passing.probed && slot.passing.vouched {
+        if slot.passing.renewed && slot.passing.vouched {
             self.on_passed_over(account_nonce, block.block.number);
+        } else if slot.passing.probed && slot.passing.vouched {
+            slot.passing.renewed = true;
+            slot.bump = true;
         } else {
             slot.passing.probed = true;
             slot.resend = slot.versions.last().map(|version| version.hash);

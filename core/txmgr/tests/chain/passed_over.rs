@@ -27,8 +27,8 @@ async fn what_is_too_large_is_given_back_and_planned_smaller() {
             other => panic!("{other:?}"),
         }
     }
-    // The call itself, and the empty transaction that took its place.
-    assert_eq!((given_back.as_slice(), bids), (large.as_slice(), 2));
+    // The call itself, once more at a higher price, and the empty transaction that took its place.
+    assert_eq!((given_back.as_slice(), bids), (large.as_slice(), 3));
     let limit = account.manager.status().size_limit.unwrap();
     assert!((7_000..=8_500).contains(&limit.estimated_bytes), "{limit:?}");
     let limits = account.manager.call_limits(&ChainView::unknown());
@@ -45,20 +45,24 @@ async fn what_is_too_large_is_given_back_and_planned_smaller() {
 }
 
 #[tokio::test]
-async fn the_smallest_call_waits_and_is_not_bid_up() {
+async fn the_smallest_call_waits_and_is_bid_up_once_only() {
     let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
     let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
     proxy.inject(Rule::swallow(0));
     let mut account = Account::with(&anvil, &proxy.url(), impatient(), |_| {});
-    let (_, hash) = account.send(1).await;
+    account.send(1).await;
     account.alarm(AlarmKind::PassedOver, true).await;
+    let newest = match account.event().await {
+        TxEvent::Sent { hash, .. } => hash,
+        other => panic!("{other:?}"),
+    };
     let status = account.manager.status();
     assert_eq!(
         (status.in_flight[0].versions, status.in_flight[0].hash),
-        (1, Some(hash))
+        (2, Some(newest))
     );
     proxy.heal();
-    assert_eq!(account.included().await.1, hash);
+    assert_eq!(account.included().await.1, newest);
     account.alarm(AlarmKind::PassedOver, false).await;
 }
 
