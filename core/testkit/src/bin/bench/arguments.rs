@@ -8,7 +8,7 @@ const EXAMPLES: &str = "\
 Also: --debug builds without optimising, which is quicker to make and enough for --quick.
 
 Examples:
-  ./scripts/bench                          everything, about 20 minutes
+  ./scripts/bench                          everything, some 40 minutes
   ./scripts/bench --quick                  what the machine's speed does not change
   ./scripts/bench streams latency          two scenarios
   ./scripts/bench --commitments 20000 stream";
