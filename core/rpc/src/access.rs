@@ -1,32 +1,28 @@
 //! Who may reach the server: by the name they used for it, and by the web page they come from.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::net::IpAddr;
 
-use futures::future::{Either, Ready, ready};
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Method, Request, StatusCode,
     header::{CONTENT_TYPE, HOST, ORIGIN},
     uri::Authority,
 };
-use jsonrpsee::server::HttpBody;
-use tower::{Layer, Service};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::config::RpcConfig;
+use crate::{
+    config::RpcConfig,
+    door::{DoorLayer, Doorkeeper},
+};
 
 /// Refuses requests whose host or origin is not expected.
 ///
 /// CORS alone is not enough: browsers open WebSockets to anywhere without asking, and a page may reach a
 /// loopback server through a name of its own that resolves to 127.0.0.1.
-#[derive(Debug, Clone)]
-pub(crate) struct AccessLayer(Arc<Rules>);
+pub(crate) type AccessLayer = DoorLayer<Rules>;
 
+/// Which hosts and origins are expected.
 #[derive(Debug)]
-struct Rules {
+pub(crate) struct Rules {
     any_host: bool,
     hosts: Vec<String>,
     any_origin: bool,
@@ -35,12 +31,7 @@ struct Rules {
 
 impl AccessLayer {
     pub(crate) fn new(config: &RpcConfig) -> Self {
-        Self(Arc::new(Rules {
-            any_host: config.hosts.iter().any(|host| host == "*"),
-            hosts: config.hosts.clone(),
-            any_origin: config.cors_origins.iter().any(|origin| origin == "*"),
-            origins: config.cors_origins.clone(),
-        }))
+        Self::kept_by(Rules::new(config))
     }
 }
 
@@ -64,6 +55,15 @@ pub(crate) fn cors(config: &RpcConfig) -> CorsLayer {
 }
 
 impl Rules {
+    fn new(config: &RpcConfig) -> Self {
+        Self {
+            any_host: config.hosts.iter().any(|host| host == "*"),
+            hosts: config.hosts.clone(),
+            any_origin: config.cors_origins.iter().any(|origin| origin == "*"),
+            origins: config.cors_origins.clone(),
+        }
+    }
+
     fn refusal<B>(&self, request: &Request<B>) -> Option<&'static str> {
         let header = |name| {
             request
@@ -103,46 +103,10 @@ impl Rules {
     }
 }
 
-impl<S> Layer<S> for AccessLayer {
-    type Service = Access<S>;
-
-    fn layer(&self, inner: S) -> Access<S> {
-        Access {
-            inner,
-            rules: Arc::clone(&self.0),
-        }
-    }
-}
-
-/// See [`AccessLayer`].
-#[derive(Debug, Clone)]
-pub(crate) struct Access<S> {
-    inner: S,
-    rules: Arc<Rules>,
-}
-
-impl<S, B> Service<Request<B>> for Access<S>
-where
-    S: Service<Request<B>, Response = Response<HttpBody>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.rules.refusal(&request) {
-            None => Either::Left(self.inner.call(request)),
-            Some(reason) => {
-                metrics::counter!("set_rpc_refused_total").increment(1);
-                let mut response = Response::new(HttpBody::from(reason));
-                *response.status_mut() = StatusCode::FORBIDDEN;
-                Either::Right(ready(Ok(response)))
-            }
-        }
+impl Doorkeeper for Rules {
+    fn turn_away<B>(&self, request: &Request<B>) -> Option<(StatusCode, String)> {
+        let reason = self.refusal(request)?;
+        Some((StatusCode::FORBIDDEN, reason.to_owned()))
     }
 }
 
@@ -150,14 +114,13 @@ where
 mod tests {
     use super::*;
 
-    fn rules(hosts: &[&str], origins: &[&str]) -> Arc<Rules> {
+    fn rules(hosts: &[&str], origins: &[&str]) -> Rules {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        AccessLayer::new(&RpcConfig {
+        Rules::new(&RpcConfig {
             hosts: own(hosts),
             cors_origins: own(origins),
             ..RpcConfig::default()
         })
-        .0
     }
 
     fn request(host: &str, origin: Option<&str>) -> Request<()> {

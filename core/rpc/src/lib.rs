@@ -28,6 +28,7 @@ pub mod admin;
 pub mod answer;
 mod args;
 mod config;
+mod door;
 mod error;
 mod handler;
 mod health;

@@ -7,7 +7,6 @@ use tower::ServiceBuilder;
 use tracing::info;
 
 use super::{
-    authentication::AuthenticationLayer,
     method::{ADMIN, METHODS},
     port::Administration,
     secret::AdminSecret,
@@ -15,6 +14,7 @@ use super::{
 use crate::{
     access::AccessLayer,
     config::RpcConfig,
+    door::DoorLayer,
     method,
     middleware::{GuardLayer, Limits},
     server::StartError,
@@ -68,7 +68,7 @@ impl AdminServer {
             .set_http_middleware(
                 ServiceBuilder::new()
                     .layer(AccessLayer::new(&nobody_else))
-                    .layer(AuthenticationLayer::new(secret)),
+                    .layer(DoorLayer::kept_by(secret)),
             )
             .set_rpc_middleware(RpcServiceBuilder::new().layer(GuardLayer::new(&ADMIN, limits)))
             .build(address)
