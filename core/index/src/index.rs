@@ -202,6 +202,29 @@ impl Index {
         .await
     }
 
+    /// All commitments in the chain's order, those behind `after` only, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn in_chain_order(
+        &self,
+        after: Option<ChainPosition>,
+        limit: usize,
+    ) -> Result<Vec<Anchored>, StoreError> {
+        self.query(move |reader| {
+            let Some(table) = reader.table(BY_CHAIN)? else {
+                return Ok(vec![]);
+            };
+            let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(chain_row(after)));
+            table
+                .range::<(u64, u64)>((start, Bound::Unbounded))?
+                .take(limit)
+                .map(|row| reader.commitment_of_row(B256::from(row?.1.value()).into()))
+                .collect()
+        })
+        .await
+    }
+
     /// One stream, or `None` where the chain held no commitment of it at the last block followed.
     ///
     /// # Errors

@@ -6,6 +6,8 @@
 //!
 //! [`Durable`] is a second, small file with what cannot be rebuilt: quarantine, conflicts of reports,
 //! and what plugins keep.
+//!
+//! [`Store`] is what both are made of, for other crates' files too.
 
 mod anchored;
 mod apply;
@@ -30,5 +32,6 @@ pub use error::StoreError;
 pub use follower::{Follower, FollowerOptions};
 pub use index::{Counts, Index, Synced};
 pub use metrics::describe_metrics;
-pub use opening::Opening;
+pub use opening::{Layout, Opening};
+pub use store::Store;
 pub use unindexed::SearchError;

@@ -23,18 +23,18 @@ const VERSION_KEY: &str = "version";
 
 /// What distinguishes one store's file from another's.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// For messages: "index", "durable store".
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// For messages: what it holds, in the plural.
-    pub(crate) holds: &'static str,
+    pub holds: &'static str,
     /// Schema version that this program reads and writes.
-    pub(crate) version: u32,
+    pub version: u32,
     /// Memory for cached pages, in bytes. redb's default is a gibibyte.
-    pub(crate) cache_bytes: usize,
+    pub cache_bytes: usize,
     /// Whether the content can be had again from elsewhere. If not, the whole file is checked at each
     /// opening, and a damaged one is never touched.
-    pub(crate) rebuildable: bool,
+    pub rebuildable: bool,
 }
 
 /// How a store came to be what it is now; for status and logs.
@@ -152,7 +152,7 @@ pub(crate) fn is_of_disk(error: &redb::Error) -> bool {
 
 impl StoreError {
     /// Whether the file itself is beyond use, so that only a new one helps.
-    pub(crate) fn is_damage(&self) -> bool {
+    pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
             Self::Storage(error) => match &**error {

@@ -14,12 +14,13 @@ use crate::{
     opening::{self, Layout, Opening},
 };
 
-/// A redb database that survives what befalls its file. Cheap to clone; every clone is the same.
+/// A redb database that survives what befalls its file: full disks, damage, a disk that takes nothing. Cheap to
+/// clone; every clone is the same. Transactions run off the runtime's threads.
 ///
 /// redb answers nothing more once the disk failed it, be it for want of room: such a file is closed, and
 /// opened again by whoever asks next. Damage is remembered until somebody puts an empty store in its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Store {
+pub struct Store {
     layout: Layout,
     path: Option<PathBuf>,
     state: Arc<State>,
@@ -41,7 +42,14 @@ struct Current {
 
 impl Store {
     /// Opens the file at `path`, or a store in memory. Blocks on the disk.
-    pub(crate) fn open(path: Option<&Path>, layout: Layout) -> Result<Self, StoreError> {
+    ///
+    /// An older schema is replaced by an empty store, and so is a damaged file, which is moved aside: where the
+    /// content can be had again. Else it is left as it is. Where the file cannot be written, memory takes its place.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] and [`StoreError::InUse`] leave the file alone; [`StoreError::Unrecoverable`] for a
+    /// damaged file that is not rebuildable; [`StoreError::Open`] where its directory is not there, or the disk fails.
+    pub fn open(path: Option<&Path>, layout: Layout) -> Result<Self, StoreError> {
         let (database, opening) = match path {
             None => (opening::in_memory(layout)?, Opening::InMemory),
             Some(path) => opening::open(path, layout)?,
@@ -61,13 +69,17 @@ impl Store {
         })
     }
 
-    pub(crate) fn opening(&self) -> Opening {
+    /// How the store was opened.
+    pub fn opening(&self) -> Opening {
         let current = self.state.current.read().unwrap_or_else(PoisonError::into_inner);
         current.opening.clone()
     }
 
     /// Runs a read transaction on a thread that may block.
-    pub(crate) async fn read<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// What `read` says, or [`StoreError`] where the store cannot be read.
+    pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -76,7 +88,10 @@ impl Store {
 
     /// Runs a write transaction on a thread that may block; it is on disk when this returns. Once
     /// begun it runs to its end, even if the caller goes away.
-    pub(crate) async fn write<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// What `write` says, or [`StoreError`] where the store cannot be written; then nothing is.
+    pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -84,12 +99,15 @@ impl Store {
     }
 
     /// What is wrong with the file, if a transaction found it damaged.
-    pub(crate) fn damage(&self) -> Option<String> {
+    pub fn damage(&self) -> Option<String> {
         self.state.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts an empty store in place of one that turned out to be damaged while in use.
-    pub(crate) async fn replace(&self, reason: String) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be moved aside or a new one made.
+    pub async fn replace(&self, reason: String) -> Result<(), StoreError> {
         let store = self.clone();
         off_thread(move || {
             let mut current = store.state.current.write().unwrap_or_else(PoisonError::into_inner);

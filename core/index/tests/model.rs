@@ -157,6 +157,16 @@ async fn agree(index: &Index, model: &Model) {
     }
     assert!(paged.iter().eq(all.iter().rev()));
 
+    // And in order.
+    let (mut paged, mut after) = (vec![], None);
+    loop {
+        let page = index.in_chain_order(after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.chain_position());
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+
     let mut streams = BTreeMap::<B256, Vec<Anchored>>::new();
     for anchored in &all {
         streams.entry(anchored.stream_key).or_default().push(*anchored);

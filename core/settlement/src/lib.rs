@@ -1,0 +1,1 @@
+//! How far Ethereum has settled the chain: safe heads, dispute games, and proofs that are kept.
