@@ -7,6 +7,7 @@ mod neighbours;
 mod nodes;
 mod online;
 mod report;
+mod rollup;
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -37,9 +38,13 @@ pub(crate) async fn check(args: &CheckArgs, out: &mut impl Write) -> Result<()> 
     let mut signers = vec![];
     if let Some(config) = &survey.config {
         let (opened, problems) = beyond_the_files(config).await;
+        let different = rollup::complaints(config, args.online);
         signers = opened;
         for (key, message) in problems {
             survey.complain(&key, message);
+        }
+        for different in different {
+            survey.complain(&different.key, different.message);
         }
     }
     match survey.config {

@@ -5,6 +5,7 @@ mod problem;
 mod program;
 mod reading;
 mod references;
+mod rollup;
 mod sections;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -25,6 +26,7 @@ pub(crate) use self::{
     layers::Layers,
     problem::{Complaint, Problem, Problems},
     program::{LogFormat, SidecarSection},
+    rollup::RollupSection,
     sections::{BlockSection, ChainSection, CommerceSection, FeesSection, GasSection, L1Section, SequencerSection},
 };
 use self::{layers::beside_its_file, reading::Reading};
@@ -34,6 +36,7 @@ use self::{layers::beside_its_file, reading::Reading};
 pub(crate) struct Config {
     pub(crate) chain: ChainSection,
     pub(crate) block: BlockSection,
+    pub(crate) rollup: RollupSection,
     pub(crate) gas: GasSection,
     pub(crate) l1: L1Section,
     pub(crate) commitment: PipelineConfig,
@@ -72,9 +75,10 @@ impl Survey {
 }
 
 /// Top-level names, for telling a mistyped section from a known one.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "chain",
     "block",
+    "rollup",
     "gas",
     "sequencer",
     "l1",
@@ -125,6 +129,10 @@ impl Config {
 
         let chain = reading.section::<ChainSection>("chain");
         let block = reading.section::<BlockSection>("block");
+        let mut rollup = reading.section::<RollupSection>("rollup");
+        for path in rollup.iter_mut().filter_map(|rollup| rollup.config.as_mut()) {
+            *path = beside_its_file(figment, "rollup.config", path);
+        }
         let gas = reading.section::<GasSection>("gas");
         let sequencer = reading.section::<SequencerSection>("sequencer");
         let l1 = reading.section::<L1Section>("l1");
@@ -172,6 +180,7 @@ impl Config {
         let mut complaints = vec![];
         complaints.extend(chain.iter().flat_map(ChainSection::validate));
         complaints.extend(block.iter().flat_map(BlockSection::validate));
+        complaints.extend(rollup.iter().flat_map(RollupSection::validate));
         complaints.extend(sequencer.iter().flat_map(SequencerSection::validate));
         complaints.extend(sidecar.iter().flat_map(SidecarSection::validate));
         complaints.extend(within(
@@ -185,7 +194,8 @@ impl Config {
         }
         complaints.into_iter().for_each(|complaint| reading.complain(complaint));
 
-        let (Some(chain), Some(block), Some(gas), Some(l1), Some(commitment)) = (chain, block, gas, l1, commitment)
+        let (Some(chain), Some(block), Some(rollup), Some(gas), Some(l1), Some(commitment)) =
+            (chain, block, rollup, gas, l1, commitment)
         else {
             return (None, reading.finish());
         };
@@ -196,6 +206,7 @@ impl Config {
         let config = Self {
             chain,
             block,
+            rollup,
             gas,
             l1,
             commitment,
@@ -376,6 +387,10 @@ mod tests {
         for (section, keys) in [
             ("chain", optional(keys::<ChainSection>(), &["addresses"])),
             ("block", keys::<BlockSection>()),
+            (
+                "rollup",
+                optional(keys::<RollupSection>(), &["config", "system_config", "owner", "fee_recipient"]),
+            ),
             ("gas", keys::<GasSection>()),
             ("sequencer", keys::<SequencerSection>()),
             ("l1", keys::<L1Section>()),
