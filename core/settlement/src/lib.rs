@@ -1,1 +1,3 @@
 //! How far Ethereum has settled the chain: safe heads, dispute games, and proofs that are kept.
+
+pub mod capture;

@@ -1,0 +1,560 @@
+//! The file of kept parts: what is in it, at which block it was proven, and how much it is.
+//!
+//! Parts stand under their hashes, so that what proofs share is there once, and no proof's path is written down:
+//! it is found again from the block's hash. Beside them stands which stretch of the chain is proven at which block.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use alloy_primitives::{B256, Bytes, Keccak256, keccak256};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use set_index::{ChainPosition, Layout, Opening, Store, StoreError};
+use tokio::sync::{Mutex, Notify};
+
+use super::{
+    prover::ProvenBlock,
+    trie::{PartMap, Parts},
+};
+
+const LAYOUT: Layout = Layout {
+    name: "store of proofs",
+    holds: "the parts of settlement proofs",
+    version: 1,
+    cache_bytes: 16 << 20,
+    rebuildable: true,
+};
+
+/// Hash → the last block whose evidence uses the part (8 bytes), then the part.
+const PARTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("parts");
+/// Last block that uses a part, its hash → nothing: what goes first when room is needed.
+const USES: TableDefinition<'_, (u64, &[u8; 32]), ()> = TableDefinition::new("uses");
+/// Number of a block at which something was proven → [`BlockRow`].
+const BLOCKS: TableDefinition<'_, u64, &[u8; BLOCK_LEN]> = TableDefinition::new("blocks");
+/// Place in the chain behind which a stretch begins → [`Stretch`].
+const STRETCHES: TableDefinition<'_, (u64, u64), &[u8; STRETCH_LEN]> = TableDefinition::new("stretches");
+/// What the file is of, and how many bytes the parts have.
+const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
+const SCOPE: &str = "scope";
+const BYTES: &str = "bytes";
+
+const CHECKSUM_LEN: usize = 8;
+const BLOCK_LEN: usize = 32 * 2 + 8 + CHECKSUM_LEN;
+const STRETCH_LEN: usize = 8 * 3 + CHECKSUM_LEN;
+/// What a part costs beside its own bytes: its rows' keys and values.
+const PART_COST: u64 = 8 + 32 + 8 + 32;
+/// Parts that are thrown away in one transaction.
+const SWEEP: usize = 10_000;
+/// Stands for the block of a stretch whose parts were thrown away.
+const THROWN_AWAY: u64 = u64::MAX;
+
+/// A stretch of the chain: the commitments behind `after`, up to and with `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) after: ChainPosition,
+    pub(crate) to: ChainPosition,
+    /// Number of the block at which they are proven; `None` once the parts were thrown away for want of room.
+    pub(crate) at: Option<u64>,
+}
+
+/// A block at which something is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BlockRow {
+    pub(crate) hash: B256,
+    /// Its output root, which games claim.
+    pub(crate) output_root: B256,
+    /// Commitments that were proven at it.
+    pub(crate) commitments: u64,
+}
+
+/// What the file holds, but for the parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Inventory {
+    /// In the chain's order; they do not overlap.
+    pub(crate) stretches: Vec<Stretch>,
+    /// By number.
+    pub(crate) blocks: BTreeMap<u64, BlockRow>,
+    /// Of all parts, with what they cost beside themselves.
+    pub(crate) bytes: u64,
+}
+
+/// Evidence to be kept: a stretch, and what proves its commitments.
+#[derive(Debug)]
+pub(crate) struct Take {
+    pub(crate) block: ProvenBlock,
+    pub(crate) output_root: B256,
+    pub(crate) after: ChainPosition,
+    pub(crate) to: ChainPosition,
+    pub(crate) commitments: u64,
+    pub(crate) parts: PartMap,
+}
+
+/// Where a commitment's evidence is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// Here, proven at this block with this output root.
+    Kept { block: ProvenBlock, output_root: B256 },
+    /// It was here, and was thrown away for want of room.
+    ThrownAway,
+    /// It was never taken.
+    Nowhere,
+}
+
+/// The file. Cheap to clone; every clone is the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    store: Store,
+    scope: B256,
+    mending: Arc<Mutex<()>>,
+    mended: Arc<Notify>,
+}
+
+impl Kept {
+    /// Opens the file, or a store in memory where `path` is `None`. One that is damaged, or of another registry,
+    /// is put aside or emptied: all of it can be had again at a later block.
+    pub(crate) async fn open(path: Option<&Path>, scope: B256) -> Result<Self, StoreError> {
+        let path = path.map(Path::to_owned);
+        let opened = tokio::task::spawn_blocking(move || Store::open(path.as_deref(), LAYOUT)).await;
+        let store = opened.map_err(|_| StoreError::Stopped)??;
+        let kept = Self {
+            store,
+            scope,
+            mending: Arc::default(),
+            mended: Arc::default(),
+        };
+        match kept.bind().await {
+            Err(error) if error.is_damage() => drop(kept.mend().await?),
+            bound => bound?,
+        }
+        Ok(kept)
+    }
+
+    /// How the file was opened.
+    pub(crate) fn opening(&self) -> Opening {
+        self.store.opening()
+    }
+
+    /// Puts an empty file in place of one that turned out to be damaged; says whether it was.
+    pub(crate) async fn mend(&self) -> Result<bool, StoreError> {
+        // Whoever comes second finds it mended.
+        let _alone = self.mending.lock().await;
+        let Some(reason) = self.store.damage() else {
+            return Ok(false);
+        };
+        self.store.replace(reason).await?;
+        self.bind().await?;
+        self.mended.notify_one();
+        Ok(true)
+    }
+
+    /// Waits until a damaged file was put aside by somebody.
+    pub(crate) async fn mended(&self) {
+        self.mended.notified().await;
+    }
+
+    /// Sees to it that the file is of this registry.
+    async fn bind(&self) -> Result<(), StoreError> {
+        let scope = self.scope;
+        self.store
+            .write(move |transaction| {
+                let known = transaction
+                    .open_table(FACTS)?
+                    .get(SCOPE)?
+                    .map(|row| row.value().to_vec());
+                if known.as_deref() == Some(scope.as_slice()) {
+                    return Ok(());
+                }
+                transaction.delete_table(PARTS)?;
+                transaction.delete_table(USES)?;
+                transaction.delete_table(BLOCKS)?;
+                transaction.delete_table(STRETCHES)?;
+                transaction.delete_table(FACTS)?;
+                transaction.open_table(FACTS)?.insert(SCOPE, scope.as_slice())?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// All but the parts.
+    pub(crate) async fn inventory(&self) -> Result<Inventory, StoreError> {
+        self.store.read(inventory).await
+    }
+
+    /// Where the evidence of the commitment at `position` is.
+    pub(crate) async fn whereabouts(&self, position: ChainPosition) -> Result<Whereabouts, StoreError> {
+        self.store
+            .read(move |transaction| {
+                let Some(table) = table(transaction, STRETCHES)? else {
+                    return Ok(Whereabouts::Nowhere);
+                };
+                // A stretch does not hold the place behind which it begins.
+                let mut before = table.range::<(u64, u64)>(..key(position))?;
+                let Some(row) = before.next_back() else {
+                    return Ok(Whereabouts::Nowhere);
+                };
+                let (start, value) = row?;
+                let stretch = Stretch::decode(start.value(), value.value())?;
+                match stretch.at {
+                    _ if stretch.to < position => Ok(Whereabouts::Nowhere),
+                    None => Ok(Whereabouts::ThrownAway),
+                    Some(number) => {
+                        let BlockRow { hash, output_root, .. } = block(transaction, number)?;
+                        let block = ProvenBlock { number, hash };
+                        Ok(Whereabouts::Kept { block, output_root })
+                    }
+                }
+            })
+            .await
+    }
+
+    /// Reads parts in one transaction, on a thread that may block.
+    pub(crate) async fn with_parts<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&KeptParts<'_>) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.store
+            .read(move |transaction| Ok(read(&KeptParts(transaction))))
+            .await
+    }
+
+    /// Keeps evidence; all of it is on disk when this returns, or none. What other blocks prove of the same stretch
+    /// gives way.
+    pub(crate) async fn take(&self, take: Take) -> Result<(), StoreError> {
+        self.store.write(move |transaction| keep(transaction, &take)).await
+    }
+
+    /// Throws the oldest block's evidence away until all has at most `limit` bytes. The block `spared` stays.
+    /// Says whether there is room now.
+    pub(crate) async fn make_room(&self, limit: u64, spared: u64) -> Result<bool, StoreError> {
+        loop {
+            let (bytes, done) = self
+                .store
+                .write(move |transaction| shrink(transaction, limit, spared))
+                .await?;
+            if done {
+                return Ok(bytes <= limit);
+            }
+        }
+    }
+}
+
+/// The parts in one snapshot of the file.
+pub(crate) struct KeptParts<'a>(&'a ReadTransaction);
+
+impl Parts for KeptParts<'_> {
+    fn part(&self, hash: B256) -> Result<Option<Bytes>, StoreError> {
+        let Some(table) = table(self.0, PARTS)? else {
+            return Ok(None);
+        };
+        let Some(row) = table.get(&hash.0)? else {
+            return Ok(None);
+        };
+        let part = row.value().get(8..).unwrap_or_default();
+        if keccak256(part) != hash {
+            return Err(StoreError::Damaged(format!("the part with hash {hash} has changed")));
+        }
+        Ok(Some(Bytes::copy_from_slice(part)))
+    }
+}
+
+fn inventory(transaction: &ReadTransaction) -> Result<Inventory, StoreError> {
+    let mut inventory = Inventory::default();
+    if let Some(table) = table(transaction, STRETCHES)? {
+        for row in table.iter()? {
+            let (start, value) = row?;
+            inventory.stretches.push(Stretch::decode(start.value(), value.value())?);
+        }
+    }
+    if let Some(table) = table(transaction, BLOCKS)? {
+        for row in table.iter()? {
+            let (number, value) = row?;
+            let row = BlockRow::decode(number.value(), value.value())?;
+            inventory.blocks.insert(number.value(), row);
+        }
+    }
+    if let Some(table) = table(transaction, FACTS)? {
+        inventory.bytes = bytes_fact(&table)?;
+    }
+    Ok(inventory)
+}
+
+fn keep(transaction: &WriteTransaction, take: &Take) -> Result<(), StoreError> {
+    let number = take.block.number;
+    let mut added = 0;
+    {
+        let mut parts = transaction.open_table(PARTS)?;
+        let mut uses = transaction.open_table(USES)?;
+        for (hash, part) in take.parts.iter() {
+            let used = match parts.get(&hash.0)? {
+                Some(row) => Some(last_use(row.value())?),
+                None => None,
+            };
+            if used.is_some_and(|used| used >= number) {
+                continue;
+            }
+            match used {
+                Some(used) => drop(uses.remove((used, &hash.0))?),
+                None => added += part.len() as u64 + PART_COST,
+            }
+            let row = [&number.to_be_bytes()[..], part].concat();
+            parts.insert(&hash.0, row.as_slice())?;
+            uses.insert((number, &hash.0), ())?;
+        }
+    }
+    add_bytes(transaction, added, 0)?;
+
+    let mut stretches = transaction.open_table(STRETCHES)?;
+    let mut stretch = Stretch {
+        after: take.after,
+        to: take.to,
+        at: Some(number),
+    };
+    for other in overlapping(&stretches, &stretch)? {
+        stretches.remove(key(other.after))?;
+        if other.after < stretch.after {
+            put(
+                &mut stretches,
+                &Stretch {
+                    to: stretch.after,
+                    ..other
+                },
+            )?;
+        }
+        if other.to > stretch.to {
+            put(
+                &mut stretches,
+                &Stretch {
+                    after: stretch.to,
+                    ..other
+                },
+            )?;
+        }
+    }
+    // A block's stretch grows with what is taken; only where it is interrupted there are several.
+    if let Some(before) = last_before(&stretches, stretch.after)?
+        && before.to == stretch.after
+        && before.at == stretch.at
+    {
+        stretch.after = before.after;
+    }
+    put(&mut stretches, &stretch)?;
+
+    let used = blocks_in_use(&stretches)?;
+    let mut blocks = transaction.open_table(BLOCKS)?;
+    let known = match blocks.get(number)? {
+        Some(row) => BlockRow::decode(number, row.value())?.commitments,
+        None => 0,
+    };
+    let row = BlockRow {
+        hash: take.block.hash,
+        output_root: take.output_root,
+        commitments: known + take.commitments,
+    };
+    blocks.insert(number, &row.encode(number))?;
+    blocks.retain(|number, _| used.contains(&number))?;
+    Ok(())
+}
+
+/// One step towards `limit`; gives the bytes that are left and whether nothing more is to be done.
+fn shrink(transaction: &WriteTransaction, limit: u64, spared: u64) -> Result<(u64, bool), StoreError> {
+    let bytes = bytes_fact(&transaction.open_table(FACTS)?)?;
+    let oldest = {
+        let blocks = transaction.open_table(BLOCKS)?;
+        let oldest = blocks.first()?.map(|(number, _)| number.value());
+        oldest
+    };
+    // What only blocks before the oldest one use, nothing leads to.
+    let unused = unused(transaction, oldest.unwrap_or(spared))?;
+    if !unused.is_empty() {
+        let mut parts = transaction.open_table(PARTS)?;
+        let mut uses = transaction.open_table(USES)?;
+        let mut freed = 0;
+        for (used, hash) in &unused {
+            uses.remove((*used, &hash.0))?;
+            if let Some(row) = parts.remove(&hash.0)? {
+                freed += (row.value().len() as u64).saturating_sub(8) + PART_COST;
+            }
+        }
+        return Ok((add_bytes(transaction, 0, freed)?, false));
+    }
+    let Some(oldest) = oldest.filter(|oldest| bytes > limit && *oldest != spared) else {
+        return Ok((bytes, true));
+    };
+    let mut stretches = transaction.open_table(STRETCHES)?;
+    let of_oldest: Vec<_> = all(&stretches)?
+        .into_iter()
+        .filter(|stretch| stretch.at == Some(oldest))
+        .collect();
+    for stretch in of_oldest {
+        put(&mut stretches, &Stretch { at: None, ..stretch })?;
+    }
+    transaction.open_table(BLOCKS)?.remove(oldest)?;
+    Ok((bytes, false))
+}
+
+/// Some parts that no block from `first` on uses.
+fn unused(transaction: &WriteTransaction, first: u64) -> Result<Vec<(u64, B256)>, StoreError> {
+    let uses = transaction.open_table(USES)?;
+    let end = (first, &[0; 32]);
+    uses.range::<(u64, &[u8; 32])>(..end)?
+        .take(SWEEP)
+        .map(|row| {
+            let (key, _) = row?;
+            let (used, hash) = key.value();
+            Ok((used, B256::from(hash)))
+        })
+        .collect()
+}
+
+fn last_use(row: &[u8]) -> Result<u64, StoreError> {
+    let number = row.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
+    number.ok_or_else(|| StoreError::Damaged("a part is shorter than its use".to_owned()))
+}
+
+fn bytes_fact(facts: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64, StoreError> {
+    match facts.get(BYTES)? {
+        None => Ok(0),
+        Some(row) => match row.value().try_into() {
+            Ok(bytes) => Ok(u64::from_be_bytes(bytes)),
+            Err(_) => Err(StoreError::Damaged("the number of bytes is no number".to_owned())),
+        },
+    }
+}
+
+fn add_bytes(transaction: &WriteTransaction, added: u64, freed: u64) -> Result<u64, StoreError> {
+    let mut facts = transaction.open_table(FACTS)?;
+    let bytes = (bytes_fact(&facts)? + added).saturating_sub(freed);
+    facts.insert(BYTES, bytes.to_be_bytes().as_slice())?;
+    Ok(bytes)
+}
+
+type Stretches<'a> = redb::Table<'a, (u64, u64), &'static [u8; STRETCH_LEN]>;
+
+fn put(stretches: &mut Stretches<'_>, stretch: &Stretch) -> Result<(), StoreError> {
+    let key = key(stretch.after);
+    stretches.insert(key, &stretch.encode())?;
+    Ok(())
+}
+
+fn all(stretches: &Stretches<'_>) -> Result<Vec<Stretch>, StoreError> {
+    stretches
+        .iter()?
+        .map(|row| {
+            let (start, value) = row?;
+            Stretch::decode(start.value(), value.value())
+        })
+        .collect()
+}
+
+fn last_before(stretches: &Stretches<'_>, position: ChainPosition) -> Result<Option<Stretch>, StoreError> {
+    let mut before = stretches.range::<(u64, u64)>(..key(position))?;
+    let last = before.next_back().transpose()?;
+    let decode = |(start, value): (
+        redb::AccessGuard<'_, (u64, u64)>,
+        redb::AccessGuard<'_, &[u8; STRETCH_LEN]>,
+    )| { Stretch::decode(start.value(), value.value()) };
+    last.map(decode).transpose()
+}
+
+fn overlapping(stretches: &Stretches<'_>, stretch: &Stretch) -> Result<Vec<Stretch>, StoreError> {
+    let overlaps = |other: &Stretch| other.after < stretch.to && stretch.after < other.to;
+    Ok(all(stretches)?.into_iter().filter(overlaps).collect())
+}
+
+fn blocks_in_use(stretches: &Stretches<'_>) -> Result<Vec<u64>, StoreError> {
+    Ok(all(stretches)?.into_iter().filter_map(|stretch| stretch.at).collect())
+}
+
+fn block(transaction: &ReadTransaction, number: u64) -> Result<BlockRow, StoreError> {
+    let row = match table(transaction, BLOCKS)? {
+        Some(table) => table.get(number)?.map(|row| BlockRow::decode(number, row.value())),
+        None => None,
+    };
+    row.unwrap_or_else(|| {
+        Err(StoreError::Damaged(format!(
+            "block {number} is referred to and not there"
+        )))
+    })
+}
+
+fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<Option<redb::ReadOnlyTable<K, V>>, StoreError> {
+    match transaction.open_table(definition) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const fn key(position: ChainPosition) -> (u64, u64) {
+    (position.block, position.log_index)
+}
+
+impl Stretch {
+    fn encode(&self) -> [u8; STRETCH_LEN] {
+        let at = self.at.unwrap_or(THROWN_AWAY);
+        let numbers = [self.to.block, self.to.log_index, at].map(u64::to_be_bytes);
+        sealed(&[self.after.block, self.after.log_index], numbers.as_flattened())
+    }
+
+    fn decode(start: (u64, u64), bytes: &[u8; STRETCH_LEN]) -> Result<Self, StoreError> {
+        let content = opened(&[start.0, start.1], bytes)
+            .ok_or_else(|| StoreError::Damaged(format!("the stretch behind {start:?} has changed")))?;
+        let mut numbers = content.chunks_exact(8).map(number);
+        let [block, log_index, at] = std::array::from_fn(|_| numbers.next().unwrap_or_default());
+        Ok(Self {
+            after: ChainPosition {
+                block: start.0,
+                log_index: start.1,
+            },
+            to: ChainPosition { block, log_index },
+            at: (at != THROWN_AWAY).then_some(at),
+        })
+    }
+}
+
+impl BlockRow {
+    fn encode(&self, number: u64) -> [u8; BLOCK_LEN] {
+        let content = [&self.hash[..], &self.output_root[..], &self.commitments.to_be_bytes()].concat();
+        sealed(&[number], &content)
+    }
+
+    fn decode(number_: u64, bytes: &[u8; BLOCK_LEN]) -> Result<Self, StoreError> {
+        let content = opened(&[number_], bytes)
+            .ok_or_else(|| StoreError::Damaged(format!("the row of block {number_} has changed")))?;
+        Ok(Self {
+            hash: B256::from_slice(&content[..32]),
+            output_root: B256::from_slice(&content[32..64]),
+            commitments: number(&content[64..]),
+        })
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A row's content, closed by a checksum over its key and itself: a disk that changes a byte must not change a proof.
+fn sealed<const N: usize>(key: &[u64], content: &[u8]) -> [u8; N] {
+    let mut row = [0; N];
+    row[..N - CHECKSUM_LEN].copy_from_slice(content);
+    row[N - CHECKSUM_LEN..].copy_from_slice(&checksum(key, content));
+    row
+}
+
+/// The content of a row that is as it was written.
+fn opened<'a, const N: usize>(key: &[u64], row: &'a [u8; N]) -> Option<&'a [u8]> {
+    let (content, sum) = row.split_at(N - CHECKSUM_LEN);
+    (checksum(key, content) == sum).then_some(content)
+}
+
+fn checksum(key: &[u64], content: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let mut hasher = Keccak256::new();
+    for number in key {
+        hasher.update(number.to_be_bytes());
+    }
+    hasher.update(content);
+    let mut sum = [0; CHECKSUM_LEN];
+    sum.copy_from_slice(&hasher.finalize()[..CHECKSUM_LEN]);
+    sum
+}
