@@ -315,7 +315,7 @@ impl Ledger {
         };
         self.places.remove(&batch_id);
         if let Some(stream) = self.streams.get_mut(&id) {
-            stream.entries.remove(&position);
+            stream.remove_entry(&position);
         }
         self.release(batch_id);
         self.dirty.insert(id);

@@ -211,7 +211,7 @@ impl Ledger {
             }
             if let Some(resting) = Resting::of(entry, shared) {
                 stream.tally.take(resting.stage());
-                stream.entries.remove(&position);
+                stream.remove_entry(&position);
                 stream.resting.insert(position.sequence_start, Box::new(resting));
                 self.resting += 1;
             }

@@ -139,6 +139,14 @@ impl Stream {
         }
     }
 
+    /// Takes a commitment out. Emptied, the map would keep room for eleven, some 5 kB a stream.
+    pub(super) fn remove_entry(&mut self, position: &StreamPosition) {
+        self.entries.remove(position);
+        if self.entries.is_empty() {
+            self.entries = BTreeMap::new();
+        }
+    }
+
     /// How many of its commitments are known.
     pub(super) fn len(&self) -> usize {
         self.entries.len() + self.resting.len()

@@ -11,6 +11,9 @@ use crate::{
 
 /// Seconds between blocks: so short that the sidecar's own work decides.
 const BLOCK_TIME: f64 = 0.5;
+/// Seconds between two polls. Each lists 5,000 commitments, which the chain takes meanwhile: anvil's blocks take
+/// longer the more it holds, and polls that find what the last one found would count as the sidecar's growth.
+const POLL_INTERVAL: u64 = 20;
 /// What a stream may cost among a hundred times as many, beside what it costs among few.
 const LINEAR: f64 = 1.5;
 
@@ -30,6 +33,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
         let sidecar = bench
             .sidecar(&name, &stack)
             .set("block.time", format_args!("{BLOCK_TIME}s"))
+            .set("commitment.poll_interval", format_args!("{POLL_INTERVAL}s"))
             .set("txmgr.max_block_share", "off")
             .start()
             .await?;
