@@ -1,0 +1,3 @@
+//! One proof from a commerce event to Ethereum.
+
+pub mod slots;
