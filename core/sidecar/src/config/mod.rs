@@ -27,7 +27,10 @@ pub(crate) use self::{
     problem::{Complaint, Problem, Problems},
     program::{LogFormat, SidecarSection},
     rollup::RollupSection,
-    sections::{BlockSection, ChainSection, CommerceSection, FeesSection, GasSection, L1Section, SequencerSection},
+    sections::{
+        BlockSection, ChainSection, CommerceSection, FeesSection, GasSection, L1Section, SequencerSection,
+        SettlementSection,
+    },
 };
 use self::{layers::beside_its_file, reading::Reading};
 
@@ -39,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) rollup: RollupSection,
     pub(crate) gas: GasSection,
     pub(crate) l1: L1Section,
+    pub(crate) settlement: SettlementSection,
     pub(crate) commitment: PipelineConfig,
     pub(crate) sidecar: SidecarSection,
     pub(crate) rpc: RpcConfig,
@@ -75,13 +79,14 @@ impl Survey {
 }
 
 /// Top-level names, for telling a mistyped section from a known one.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "chain",
     "block",
     "rollup",
     "gas",
     "sequencer",
     "l1",
+    "settlement",
     "fees",
     "commerce",
     "commitment",
@@ -136,6 +141,7 @@ impl Config {
         let gas = reading.section::<GasSection>("gas");
         let sequencer = reading.section::<SequencerSection>("sequencer");
         let l1 = reading.section::<L1Section>("l1");
+        let settlement = reading.section::<SettlementSection>("settlement");
         let fees = reading.section::<FeesSection>("fees");
         let commerce = reading.section::<CommerceSection>("commerce");
         let commitment = reading.section::<PipelineConfig>("commitment");
@@ -182,6 +188,8 @@ impl Config {
         complaints.extend(block.iter().flat_map(BlockSection::validate));
         complaints.extend(rollup.iter().flat_map(RollupSection::validate));
         complaints.extend(sequencer.iter().flat_map(SequencerSection::validate));
+        complaints.extend(l1.iter().flat_map(L1Section::validate));
+        complaints.extend(settlement.iter().flat_map(SettlementSection::validate));
         complaints.extend(sidecar.iter().flat_map(SidecarSection::validate));
         complaints.extend(within(
             "commitment",
@@ -194,8 +202,8 @@ impl Config {
         }
         complaints.into_iter().for_each(|complaint| reading.complain(complaint));
 
-        let (Some(chain), Some(block), Some(rollup), Some(gas), Some(l1), Some(commitment)) =
-            (chain, block, rollup, gas, l1, commitment)
+        let (Some(chain), Some(block), Some(rollup), Some(gas), Some(l1), Some(settlement), Some(commitment)) =
+            (chain, block, rollup, gas, l1, settlement, commitment)
         else {
             return (None, reading.finish());
         };
@@ -209,6 +217,7 @@ impl Config {
             rollup,
             gas,
             l1,
+            settlement,
             commitment,
             sidecar,
             rpc,
@@ -385,15 +394,22 @@ mod tests {
             keys
         };
         for (section, keys) in [
-            ("chain", optional(keys::<ChainSection>(), &["addresses"])),
+            (
+                "chain",
+                optional(keys::<ChainSection>(), &["addresses", "op_node_url", "proof_url"]),
+            ),
             ("block", keys::<BlockSection>()),
             (
                 "rollup",
-                optional(keys::<RollupSection>(), &["config", "system_config", "owner", "fee_recipient"]),
+                optional(
+                    keys::<RollupSection>(),
+                    &["config", "system_config", "owner", "fee_recipient"],
+                ),
             ),
             ("gas", keys::<GasSection>()),
             ("sequencer", keys::<SequencerSection>()),
-            ("l1", keys::<L1Section>()),
+            ("l1", optional(keys::<L1Section>(), &["rpc_url", "portal"])),
+            ("settlement", keys::<SettlementSection>()),
             ("fees", keys::<FeesSection>()),
             ("commerce", keys::<CommerceSection>()),
             ("commitment", keys::<PipelineConfig>()),

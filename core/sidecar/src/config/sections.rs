@@ -20,6 +20,12 @@ pub(crate) struct ChainSection {
     /// Give up on one answer of the node after so long.
     #[serde(with = "humantime_serde")]
     pub(crate) rpc_timeout: Duration,
+    /// op-node's RPC: what is safe and finalized is then its word, not the execution node's tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) op_node_url: Option<String>,
+    /// A node that keeps old states, for settlement proofs; `rpc_urls` where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof_url: Option<String>,
     /// A file that `scripts/deploy` wrote: it supplies `registry`, `paymaster` and `start_block`
     /// where they are not given here. Relative to the file that names it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +75,32 @@ pub(crate) struct L1Section {
     pub(crate) chain_id: u64,
     /// Its name, for people.
     pub(crate) name: String,
+    /// A node's HTTP RPC. Dispute games are followed where it is given, with `portal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rpc_url: Option<String>,
+    /// OptimismPortal's proxy: the factory of dispute games and the anchor registry are asked of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) portal: Option<Address>,
+    /// Time between two looks at L1.
+    #[serde(with = "humantime_serde")]
+    pub(crate) poll_interval: Duration,
+    /// Give up on one answer of L1's node after so long.
+    #[serde(with = "humantime_serde")]
+    pub(crate) rpc_timeout: Duration,
+}
+
+/// `[settlement]`: when slow settlement is an alarm, and what is kept of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SettlementSection {
+    /// The newest block has stood still for so long.
+    #[serde(with = "humantime_serde")]
+    pub(crate) head_alarm: Duration,
+    /// The safe block has stood still for so long while blocks were made.
+    #[serde(with = "humantime_serde")]
+    pub(crate) safe_alarm: Duration,
+    /// Bytes of settlement proofs that are kept.
+    pub(crate) max_proof_bytes: u64,
 }
 
 /// `[fees]`: what the operator is willing to pay.
@@ -94,6 +126,8 @@ impl Default for ChainSection {
             name: "Set Chain".to_owned(),
             rpc_urls: vec!["http://127.0.0.1:8545".to_owned()],
             rpc_timeout: Duration::from_secs(5),
+            op_node_url: None,
+            proof_url: None,
             addresses: None,
             registry: Address::ZERO,
             paymaster: Address::ZERO,
@@ -133,6 +167,20 @@ impl Default for L1Section {
         Self {
             chain_id: 11_155_111,
             name: "sepolia".to_owned(),
+            rpc_url: None,
+            portal: None,
+            poll_interval: Duration::from_secs(12),
+            rpc_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for SettlementSection {
+    fn default() -> Self {
+        Self {
+            head_alarm: Duration::from_secs(60),
+            safe_alarm: Duration::from_secs(3600),
+            max_proof_bytes: 4 << 30,
         }
     }
 }
@@ -169,13 +217,14 @@ impl ChainSection {
                 "is empty; give at least one node, such as [\"http://127.0.0.1:8545\"]",
             ));
         }
-        let is_http = |url: &String| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
         if !self.rpc_urls.iter().all(is_http) {
             complaints.push(Complaint::new(
                 "chain.rpc_urls",
                 "each must start with http:// or https://",
             ));
         }
+        complaints.extend(not_http("chain.op_node_url", self.op_node_url.as_ref()));
+        complaints.extend(not_http("chain.proof_url", self.proof_url.as_ref()));
         if self.rpc_timeout.is_zero() {
             complaints.push(Complaint::new(
                 "chain.rpc_timeout",
@@ -210,6 +259,46 @@ impl BlockSection {
         }
         complaints
     }
+}
+
+impl L1Section {
+    pub(crate) fn validate(&self) -> Vec<Complaint> {
+        let mut complaints: Vec<_> = not_http("l1.rpc_url", self.rpc_url.as_ref()).into_iter().collect();
+        if self.rpc_url.is_some() && self.portal.is_none() {
+            let message = "is not set: with `l1.rpc_url`, give the address of OptimismPortal's proxy";
+            complaints.push(Complaint::new("l1.portal", message));
+        }
+        for (key, duration) in [
+            ("l1.poll_interval", self.poll_interval),
+            ("l1.rpc_timeout", self.rpc_timeout),
+        ] {
+            if duration.is_zero() {
+                complaints.push(Complaint::new(key, "is 0; give a duration such as \"10s\""));
+            }
+        }
+        complaints
+    }
+}
+
+impl SettlementSection {
+    pub(crate) fn validate(&self) -> Vec<Complaint> {
+        let alarms = [
+            ("settlement.head_alarm", self.head_alarm),
+            ("settlement.safe_alarm", self.safe_alarm),
+        ];
+        let zero = alarms.into_iter().filter(|(_, after)| after.is_zero());
+        zero.map(|(key, _)| Complaint::new(key, "is 0; give a duration such as \"1h\""))
+            .collect()
+    }
+}
+
+fn is_http(url: &String) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+fn not_http(key: &'static str, url: Option<&String>) -> Option<Complaint> {
+    url.filter(|url| !is_http(url))
+        .map(|_| Complaint::new(key, "must start with http:// or https://"))
 }
 
 impl SequencerSection {
