@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::{
     prover::ProvenBlock,
-    trie::{PartMap, Parts},
+    trie::{PartMap, Parts, WalkError},
 };
 
 const LAYOUT: Layout = Layout {
@@ -208,10 +208,14 @@ impl Kept {
     /// Reads parts in one transaction, on a thread that may block.
     pub(crate) async fn with_parts<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&KeptParts<'_>) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
+        read: impl FnOnce(&KeptParts<'_>) -> Result<T, WalkError> + Send + 'static,
+    ) -> Result<Result<T, WalkError>, StoreError> {
         self.store
-            .read(move |transaction| Ok(read(&KeptParts(transaction))))
+            .read(move |transaction| match read(&KeptParts(transaction)) {
+                // So that the store knows of damage.
+                Err(WalkError::Store(error)) => Err(error),
+                read => Ok(read),
+            })
             .await
     }
 
@@ -558,3 +562,6 @@ fn checksum(key: &[u64], content: &[u8]) -> [u8; CHECKSUM_LEN] {
     sum.copy_from_slice(&hasher.finalize()[..CHECKSUM_LEN]);
     sum
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ mod trie;
 
 use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc};
 
-use self::stand_in::{GameClaim, SettlementProof};
+use self::stand_in::{Evidence, GameClaim};
 use alloy_primitives::{Address, B256, Keccak256};
 use serde::Serialize;
 use set_chain::ChainView;
@@ -39,7 +39,7 @@ use set_types::BatchId;
 use tokio::sync::{Semaphore, watch};
 
 use self::{
-    evidence::{Evidence, State},
+    evidence::State,
     keeper::Keeper,
     kept::{Kept, Whereabouts},
     trie::{Parts, WalkError},
@@ -122,6 +122,15 @@ pub struct CaptureStatus {
     pub storage: String,
 }
 
+/// What proves a commitment at a block, and the game that claims that block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// From the registry's storage to the block's header.
+    pub evidence: Evidence,
+    /// The game.
+    pub game: GameClaim,
+}
+
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
 pub enum NoProof {
@@ -154,7 +163,7 @@ pub enum NoProof {
 
 /// What the kept parts give.
 enum Found {
-    Proof(SettlementProof),
+    Claimed(Claimed),
     /// Why they give none.
     Missing(&'static str),
 }
@@ -218,15 +227,14 @@ impl Captures {
         self.status.subscribe()
     }
 
-    /// The proof of a commitment from the registry to a game: from what is kept, or from a node that can still
-    /// prove it. Without an event; verified by nobody yet.
+    /// What proves a commitment from the registry to a game: from what is kept, or from a node that can still prove it.
     ///
     /// # Errors
     /// [`NoProof`] says what is missing.
-    pub async fn prove(&self, anchored: &Anchored) -> Result<SettlementProof, NoProof> {
+    pub async fn evidence(&self, anchored: &Anchored) -> Result<Claimed, NoProof> {
         let claims = self.claims.borrow().clone();
         let missing = match self.kept_proof(anchored, &claims).await {
-            Ok(Found::Proof(proof)) => return Ok(proof),
+            Ok(Found::Claimed(claimed)) => return Ok(claimed),
             Ok(Found::Missing(why)) => why,
             Err(error) if error.is_damage() => {
                 tracing::error!(%error, "the store of proofs is damaged");
@@ -252,15 +260,14 @@ impl Captures {
             let why = "the game that it was proven with has fallen, and it has not been taken for again yet";
             return Ok(Found::Missing(why));
         };
-        let (settings, batch_id) = (self.settings, anchored.batch_id);
+        let (registry, batch_id) = (self.settings.registry, anchored.batch_id);
         let found = self
             .kept
-            .with_parts(move |parts| assemble(parts, settings, block, game, batch_id))
+            .with_parts(move |parts| find(parts, block, registry, batch_id))
             .await?;
         match found {
-            Ok(Some(proof)) => Ok(Found::Proof(proof)),
+            Ok(Some(evidence)) => Ok(Found::Claimed(Claimed { evidence, game })),
             Ok(None) => Ok(Found::Missing("it was not on chain at the block that was proven")),
-            Err(WalkError::Store(error)) => Err(error),
             // What was never taken is not damage: the index learned of the commitment later.
             Err(error) => {
                 tracing::warn!(%batch_id, block = block.number, %error, "a commitment's evidence is not complete");
@@ -276,7 +283,7 @@ impl Captures {
         anchored: &Anchored,
         claims: &Claims,
         missing: &'static str,
-    ) -> Result<SettlementProof, NoProof> {
+    ) -> Result<Claimed, NoProof> {
         let _turn = self.live.try_acquire().map_err(|_| NoProof::Busy)?;
         let mut last = NoProof::NotClaimed {
             block: anchored.block.number,
@@ -284,7 +291,7 @@ impl Captures {
         };
         for game in claims.covering(anchored.block.number) {
             match self.prove_at(game, anchored.batch_id).await {
-                Ok(Some(proof)) => return Ok(proof),
+                Ok(Some(evidence)) => return Ok(Claimed { evidence, game }),
                 Ok(None) => last = NoProof::NotHeld(game.l2_block),
                 Err(error) => last = NoProof::Unprovable { missing, error },
             }
@@ -292,29 +299,24 @@ impl Captures {
         Err(last)
     }
 
-    /// The proof at a game's block, from a node.
-    async fn prove_at(&self, game: GameClaim, batch_id: BatchId) -> Result<Option<SettlementProof>, ProveError> {
+    /// The evidence at a game's block, from a node.
+    async fn prove_at(&self, game: GameClaim, batch_id: BatchId) -> Result<Option<Evidence>, ProveError> {
         let block = self.prover.claimed_block(game.l2_block, game.root_claim).await?;
         let fetched = self.prover.fetch(block, &[batch_id]).await?;
-        // The node's answer was just walked: nothing is missing in it.
-        Ok(assemble(&fetched.parts, self.settings, block, game, batch_id)
+        // The node's answer was walked before it was handed over: nothing is missing in it.
+        Ok(find(&fetched.parts, block, self.settings.registry, batch_id)
             .ok()
             .flatten())
     }
 }
 
-/// Puts a proof together; `None` where it is proven that the registry does not hold the commitment.
-fn assemble(
+/// Finds a commitment's evidence; `None` where it is proven that the registry does not hold it.
+fn find(
     parts: &impl Parts,
-    settings: CaptureSettings,
     block: ProvenBlock,
-    game: GameClaim,
+    registry: Address,
     batch_id: BatchId,
-) -> Result<Option<SettlementProof>, WalkError> {
-    let state = State::open(parts, block.hash, settings.registry)?;
-    let Some(evidence) = Evidence::find(parts, &state, batch_id)? else {
-        return Ok(None);
-    };
-    let _ = (state, evidence, game);
-    Ok(Some(SettlementProof))
+) -> Result<Option<Evidence>, WalkError> {
+    let state = State::open(parts, block.hash, registry)?;
+    evidence::find(parts, &state, batch_id)
 }

@@ -19,11 +19,12 @@ use alloy::{
 };
 use alloy_primitives::{Address, B256, Bytes};
 use set_chain::{ChainError, EndpointConfig, L2Provider, connect, transport_cause};
+use set_proof::slots;
 use set_types::BatchId;
 use url::Url;
 
 use super::{
-    evidence::{self, Evidence, State, slots},
+    evidence::{self, State},
     trie::{PartMap, WalkError},
 };
 
@@ -33,8 +34,9 @@ pub const STATE_SETTING: &str = "run a node that keeps old states (op-geth: --gc
                                  `chain.proof_url`";
 
 /// Words of nodes that have dropped a state.
-const GONE: [&str; 6] = [
+const GONE: [&str; 7] = [
     "missing trie node",
+    "outofrange",
     "not available",
     "unavailable",
     "pruned",
@@ -365,8 +367,8 @@ fn select(parts: &PartMap, block: ProvenBlock, registry: Address, batches: &[Bat
     let state = State::open(parts, block.hash, registry)?;
     state.add_to(&mut fetched.parts);
     for batch_id in batches {
-        match Evidence::find(parts, &state, *batch_id)? {
-            Some(evidence) => evidence.add_to(&mut fetched.parts),
+        match evidence::find(parts, &state, *batch_id)? {
+            Some(evidence) => evidence::add_to(&mut fetched.parts, &evidence),
             None => fetched.absent.push(*batch_id),
         }
     }

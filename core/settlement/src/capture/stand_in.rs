@@ -1,5 +1,6 @@
 //! stand-in until set-proof is there
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
+use set_types::BatchId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GameClaim {
@@ -10,4 +11,11 @@ pub struct GameClaim {
     pub l2_block: u64,
 }
 
-pub struct SettlementProof;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    pub batch_id: BatchId,
+    pub header: Bytes,
+    pub registry_account: Vec<Bytes>,
+    pub storage: Vec<(B256, Vec<Bytes>)>,
+    pub data_contract: Option<(Vec<Bytes>, Bytes)>,
+}
