@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/ethereum-optimism/optimism/op-node/rollup"
+	"github.com/ethereum-optimism/optimism/op-node/rollup/derive"
 	"github.com/ethereum-optimism/optimism/op-service/eth"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/consensus/misc/eip1559"
@@ -46,8 +47,8 @@ func newStart(config *chainConfig, contracts *l1Contracts, origin *l1Origin, las
 		return nil, fmt.Errorf("--fund makes ether that is on no L1, and L1 %d is a public one; bridge it instead", config.L1.ChainID)
 	}
 	blockTime := uint64(config.Block.Time.Seconds())
-	forks := last.times(uint64(origin.Time), blockTime)
-	genesis, err := newGenesis(config, contracts, uint64(origin.Time), forks)
+	karst := last.karstTime(uint64(origin.Time), blockTime)
+	genesis, err := newGenesis(config, contracts, uint64(origin.Time), karst)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +79,8 @@ func newStart(config *chainConfig, contracts *l1Contracts, origin *l1Origin, las
 		GraniteTime:            &begin,
 		HoloceneTime:           &begin,
 		IsthmusTime:            &begin,
-		JovianTime:             forks.jovian,
-		KarstTime:              forks.karst,
+		JovianTime:             &begin,
+		KarstTime:              karst,
 		BatchInboxAddress:      contracts.inbox(config),
 		DepositContractAddress: contracts.OptimismPortal,
 		L1SystemConfigAddress:  contracts.SystemConfig,
@@ -91,8 +92,9 @@ func newStart(config *chainConfig, contracts *l1Contracts, origin *l1Origin, las
 	return &start{genesis: genesis, rollup: rollup, l1: l1ChainConfig(config.L1.ChainID)}, nil
 }
 
-// newGenesis is the first block and the state that it starts with.
-func newGenesis(config *chainConfig, contracts *l1Contracts, time uint64, forks forkTimes) (*core.Genesis, error) {
+// newGenesis is the first block and the state that it starts with. Jovian is active in it: were it to follow, minimum
+// base fee and DA footprint scalar would be lost, for which earlier blocks have no place.
+func newGenesis(config *chainConfig, contracts *l1Contracts, time uint64, karst *uint64) (*core.Genesis, error) {
 	genesis, err := core.LoadOPStackGenesis(rehearsalChain)
 	if err != nil {
 		return nil, fmt.Errorf("op-geth's registry does not give chain %d: %w", rehearsalChain, err)
@@ -103,22 +105,30 @@ func newGenesis(config *chainConfig, contracts *l1Contracts, time uint64, forks 
 	denominator, elasticity := uint64(config.Rollup.EIP1559Denominator), uint64(config.Rollup.EIP1559Elasticity)
 	chain := genesis.Config
 	chain.ChainID = new(big.Int).SetUint64(config.Chain.ID)
-	chain.JovianTime, chain.KarstTime, chain.InteropTime = forks.jovian, forks.karst, nil
+	chain.JovianTime, chain.KarstTime, chain.InteropTime = new(uint64), karst, nil
 	chain.Optimism = &params.OptimismConfig{
 		EIP1559Elasticity:        elasticity,
 		EIP1559Denominator:       denominator,
 		EIP1559DenominatorCanyon: &denominator,
 	}
-	return &core.Genesis{
+	genesis = &core.Genesis{
 		Config:     chain,
 		Timestamp:  time,
-		ExtraData:  eip1559.EncodeHoloceneExtraData(denominator, elasticity),
+		ExtraData:  eip1559.EncodeJovianExtraData(denominator, elasticity, config.Rollup.MinBaseFee),
 		GasLimit:   config.Block.GasLimit,
 		Difficulty: new(big.Int),
 		Coinbase:   genesis.Coinbase,
 		Alloc:      genesis.Alloc,
 		BaseFee:    big.NewInt(params.InitialBaseFee),
-	}, nil
+	}
+	upgrade, err := derive.JovianNetworkUpgradeTransactions()
+	if err != nil {
+		return nil, fmt.Errorf("op-node does not give Jovian's upgrade transactions: %w", err)
+	}
+	if err := runUpgrade(genesis, upgrade); err != nil {
+		return nil, fmt.Errorf("Jovian cannot be active from the start: %w", err)
+	}
+	return genesis, nil
 }
 
 // write puts the files into a directory, which is made where it is missing.
