@@ -78,12 +78,11 @@ func (stored storedAddress) replace(accounts types.GenesisAlloc) error {
 
 func (word wordInCode) replace(accounts types.GenesisAlloc) error {
 	account := accounts[word.account]
-	code := bytes.ReplaceAll(account.Code, pushed(word.theirs), pushed(word.ours))
-	if bytes.Equal(code, account.Code) {
+	if !bytes.Contains(account.Code, pushed(word.theirs)) {
 		return fmt.Errorf("chain %d of op-geth's registry has no %s in the code of %s; its genesis is another one than this program knows",
 			rehearsalChain, word.theirs, word.account)
 	}
-	account.Code = code
+	account.Code = bytes.ReplaceAll(account.Code, pushed(word.theirs), pushed(word.ours))
 	accounts[word.account] = account
 	return nil
 }
