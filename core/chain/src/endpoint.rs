@@ -5,7 +5,11 @@ use std::{error::Error, fmt, time::Duration};
 use alloy::{
     providers::RootProvider,
     rpc::client::RpcClient,
-    transports::{RpcError, TransportError, TransportErrorKind, http::reqwest, utils::guess_local_url},
+    transports::{
+        RpcError, TransportError, TransportErrorKind,
+        http::{Http, reqwest},
+        utils::guess_local_url,
+    },
 };
 use op_alloy::network::Optimism;
 use url::Url;
@@ -128,17 +132,34 @@ pub fn connect(endpoint: &EndpointConfig) -> Result<L2Provider, ChainError> {
             return Err(ChainError::Scheme(url.scheme().into()));
         }
     }
-    let http = reqwest::Client::builder()
-        .timeout(endpoint.timeout)
-        .connect_timeout(endpoint.timeout)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .tcp_nodelay(true)
-        .build()
-        .map_err(|error| ChainError::Client(innermost(&error)))?;
+    let http = http_client(endpoint.timeout)?;
     let is_local = endpoint.rpc_urls.iter().all(|url| guess_local_url(url.as_str()));
     let client = RpcClient::new(Failover::new(endpoint, &http), is_local);
     client.set_poll_interval(endpoint.poll_interval);
     Ok(RootProvider::new(client))
+}
+
+/// A JSON-RPC client of one URL, for what is no node of the L2: op-node, or a node of L1. Nothing is sent yet.
+///
+/// # Errors
+/// [`ChainError::Scheme`] for anything but HTTP, [`ChainError::Client`] if no client can be made.
+pub fn json_rpc(url: &Url, timeout: Duration) -> Result<RpcClient, ChainError> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(ChainError::Scheme(url.scheme().into()));
+    }
+    let transport = Http::with_client(http_client(timeout)?, url.clone());
+    Ok(RpcClient::new(transport, guess_local_url(url.as_str())))
+}
+
+/// An HTTP client that gives up after `timeout`.
+fn http_client(timeout: Duration) -> Result<reqwest::Client, ChainError> {
+    reqwest::Client::builder()
+        .timeout(timeout)
+        .connect_timeout(timeout)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .tcp_nodelay(true)
+        .build()
+        .map_err(|error| ChainError::Client(innermost(&error)))
 }
 
 /// What went wrong in a call, in one line and without the endpoint's URL, which may hold a key.

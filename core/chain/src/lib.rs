@@ -7,6 +7,7 @@
 //! - [`connect`] opens the public JSON-RPC of one node or of several, of which another is asked where one
 //!   fails, with time-outs of its own and no alloy fillers;
 //! - [`track`] follows the head, the `safe` and `finalized` tags and the fees in one round trip a poll;
+//! - [`OpNode`] asks op-node; [`track_beside`] takes from it what is safe and finalized;
 //! - [`RegistryReader`] asks SetRegistry, one round trip a question;
 //! - [`DataFees`] asks what an OP Stack chain charges beside gas.
 
@@ -24,7 +25,11 @@ mod lineage;
 #[cfg(feature = "provider")]
 mod metrics;
 #[cfg(feature = "provider")]
+mod op_node;
+#[cfg(feature = "provider")]
 mod registry;
+#[cfg(feature = "provider")]
+mod settled_tags;
 mod size;
 #[cfg(feature = "provider")]
 mod tracker;
@@ -34,13 +39,15 @@ mod view;
 #[cfg(feature = "provider")]
 pub use data_fee::DataFees;
 #[cfg(feature = "provider")]
-pub use endpoint::{ChainError, EndpointConfig, L2Provider, connect, install_tls, transport_cause};
+pub use endpoint::{ChainError, EndpointConfig, L2Provider, connect, install_tls, json_rpc, transport_cause};
 #[cfg(feature = "provider")]
 pub use metrics::describe_metrics;
+#[cfg(feature = "provider")]
+pub use op_node::{NumberedHash, OpNode, OpNodeView, RollupChains, SafeHead, SafeHeads, SyncStatus};
 #[cfg(feature = "provider")]
 pub use registry::RegistryReader;
 pub use size::estimated_size;
 #[cfg(feature = "provider")]
-pub use tracker::track;
+pub use tracker::{track, track_beside};
 #[cfg(feature = "provider")]
 pub use view::{BlockRef, ChainView, EndpointHealth, Head, SettlementTag};

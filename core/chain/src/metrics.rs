@@ -23,6 +23,10 @@ pub fn describe_metrics() {
         "Whether the endpoint was well when it was last asked: 1 or 0."
     );
     metrics::describe_gauge!("set_chain_endpoint_active", "Whether calls go to the endpoint: 1 or 0.");
+    metrics::describe_gauge!(
+        "set_chain_op_node_up",
+        "Whether op-node, where it is configured, answers of blocks that the node has: 1 or 0."
+    );
     metrics::describe_counter!(
         "set_chain_failovers_total",
         "Changes of the endpoint that calls go to, returns to the preferred one included."

@@ -1,6 +1,6 @@
 //! Following the head: one round trip a poll.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use alloy::{
     eips::BlockNumberOrTag,
@@ -12,7 +12,7 @@ use alloy::{
     },
     transports::{RpcError, TransportResult},
 };
-use alloy_primitives::{Address, Bytes, U64, U128, address};
+use alloy_primitives::{Address, B256, Bytes, U64, U128, address};
 use serde_json::json;
 use set_types::Timestamp;
 use tokio::{
@@ -21,10 +21,12 @@ use tokio::{
 };
 
 use crate::{
-    BlockRef, ChainError, ChainView, Head, L2Provider,
+    BlockRef, ChainError, ChainView, Head, L2Provider, OpNode, OpNodeView,
     failover::{Failover, MAX_BEHIND},
     fee_market::gas_target,
     lineage::{Lineage, Progress},
+    op_node,
+    settled_tags::SettledTags,
 };
 
 /// The L1 attributes predeploy of every OP Stack chain (specification, "Predeploys").
@@ -51,14 +53,40 @@ pub fn track(
     expected_chain_id: u64,
     poll: Duration,
 ) -> (watch::Receiver<Arc<ChainView>>, impl Future<Output = ()> + Send) {
+    track_beside(provider, None, expected_chain_id, poll)
+}
+
+/// Follows a chain as [`track`] does, with op-node's word for what is safe and finalized, where there is one.
+///
+/// op-node is asked beside the node, and counts only for blocks that the node has ([`ChainView::op_node`]).
+pub fn track_beside(
+    provider: L2Provider,
+    op_node: Option<OpNode>,
+    expected_chain_id: u64,
+    poll: Duration,
+) -> (watch::Receiver<Arc<ChainView>>, impl Future<Output = ()> + Send) {
     let (views, receiver) = watch::channel(Arc::new(ChainView::unknown()));
     let nodes = Failover::of(&provider);
+    let (told, asking) = match op_node {
+        Some(node) => {
+            let (sender, told) = watch::channel(Arc::new(OpNodeView::unknown(&node)));
+            (Some(told), Some(op_node::follow(node, poll, sender)))
+        }
+        None => (None, None),
+    };
     let tracker = Tracker {
         provider,
         nodes: nodes.clone(),
         chain_id: expected_chain_id,
         lineage: Lineage::default(),
+        op_node: told,
         views,
+    };
+    let asking = async move {
+        match asking {
+            Some(asking) => asking.await,
+            None => std::future::pending().await,
+        }
     };
     let watching = async move {
         match nodes {
@@ -69,6 +97,7 @@ pub fn track(
     let tracking = async move {
         tokio::select! {
             () = tracker.run(poll) => {}
+            () = asking => {}
             () = watching => {}
         }
     };
@@ -80,6 +109,8 @@ struct Tracker {
     nodes: Option<Failover>,
     chain_id: u64,
     lineage: Lineage,
+    /// What op-node says, where it is asked.
+    op_node: Option<watch::Receiver<Arc<OpNodeView>>>,
     views: watch::Sender<Arc<ChainView>>,
 }
 
@@ -92,13 +123,18 @@ impl Tracker {
                 () = self.views.closed() => return,
                 _ = ticks.tick() => {}
             }
-            let answer = read(&self.provider, self.chain_id).await;
-            self.publish(answer);
+            let told = self.op_node.as_ref().map(|told| Arc::clone(&told.borrow()));
+            let tags = told.as_deref().map_or(Tags::OfNode, |told| {
+                Tags::OfOpNode(SettledTags::new(told, &self.views.borrow()))
+            });
+            let answer = read(&self.provider, self.chain_id, tags).await;
+            self.publish(answer, told.as_deref());
         }
     }
 
     /// Puts an answer into the view, and wakes readers if it says anything new.
-    fn publish(&mut self, answer: Result<Answer, ChainError>) {
+    fn publish(&mut self, answer: Result<Answer, ChainError>, told: Option<&OpNodeView>) {
+        let contradiction = answer.as_ref().ok().and_then(|answer| answer.contradiction.clone());
         let last = Arc::clone(&self.views.borrow());
         let mut next = match answer.and_then(|answer| self.take(answer, &last)) {
             Ok(view) => view,
@@ -115,6 +151,10 @@ impl Tracker {
             }
         };
         next.updated = last.updated;
+        next.op_node = told.map(|told| OpNodeView {
+            error: told.error.clone().or(contradiction),
+            ..told.clone()
+        });
         if let Some(nodes) = &self.nodes {
             next.endpoint = next.latest.map(|_| nodes.active());
             next.endpoints = nodes.health();
@@ -174,6 +214,15 @@ fn log_transition(before: &ChainView, after: &ChainView) {
         }
         _ => {}
     }
+    let trouble = |view: &ChainView| view.op_node.as_ref().and_then(|op_node| op_node.error.clone());
+    match (trouble(before), trouble(after)) {
+        // Until the first poll is answered nobody can have been asked.
+        (before_error, Some(error)) if before_error.as_ref() != Some(&error) && before.latest.is_some() => {
+            tracing::warn!(%error, "op-node is not followed: nothing newer counts as safe or finalized");
+        }
+        (Some(_), None) => tracing::info!("op-node is followed"),
+        _ => {}
+    }
 }
 
 fn record(view: &ChainView) {
@@ -183,6 +232,9 @@ fn record(view: &ChainView) {
     metrics::gauge!("set_chain_block", "tag" => "safe").set(number(view.safe));
     metrics::gauge!("set_chain_block", "tag" => "finalized").set(number(view.finalized));
     let flag = |is: bool| f64::from(u8::from(is));
+    if let Some(op_node) = &view.op_node {
+        metrics::gauge!("set_chain_op_node_up").set(flag(op_node.error.is_none()));
+    }
     for node in &view.endpoints {
         let active = view.endpoint.as_ref() == Some(&node.endpoint);
         metrics::gauge!("set_chain_endpoint_up", "endpoint" => node.endpoint.clone()).set(flag(node.error.is_none()));
@@ -198,6 +250,27 @@ struct Answer {
     head: Head,
     safe: Option<BlockRef>,
     finalized: Option<BlockRef>,
+    /// What op-node says and the node does not bear out.
+    contradiction: Option<String>,
+}
+
+/// Whose word it is what is safe and finalized.
+#[derive(Debug, Clone, Copy)]
+enum Tags {
+    /// The node's own tags.
+    OfNode,
+    /// op-node's, for blocks that the node has.
+    OfOpNode(SettledTags),
+}
+
+impl Tags {
+    /// The blocks to ask the node for, beside the newest.
+    fn blocks(&self) -> Vec<BlockNumberOrTag> {
+        match self {
+            Self::OfNode => vec![BlockNumberOrTag::Safe, BlockNumberOrTag::Finalized],
+            Self::OfOpNode(tags) => tags.numbers().into_iter().map(BlockNumberOrTag::Number).collect(),
+        }
+    }
 }
 
 /// A call inside the batch.
@@ -211,18 +284,17 @@ fn call<P: RpcSend, R: RpcRecv>(
         .map_err(|error| ChainError::rpc(method, &error))
 }
 
-/// One round trip: chain id, three blocks, fees, the DA scalar.
-async fn read(provider: &L2Provider, expected_chain_id: u64) -> Result<Answer, ChainError> {
+/// One round trip: chain id, blocks, fees, the DA scalar.
+async fn read(provider: &L2Provider, expected_chain_id: u64, tags: Tags) -> Result<Answer, ChainError> {
     const BLOCK: &str = "eth_getBlockByNumber";
     let client = provider.client();
     let mut batch = BatchRequest::new(client);
     let chain_id = call::<_, U64>(&mut batch, "eth_chainId", &())?;
-    let tags = [
-        BlockNumberOrTag::Latest,
-        BlockNumberOrTag::Safe,
-        BlockNumberOrTag::Finalized,
-    ];
-    let [latest, safe, finalized] = tags.map(|tag| call::<_, Option<Block>>(&mut batch, BLOCK, &(tag, false)));
+    let latest = call::<_, Option<Block>>(&mut batch, BLOCK, &(BlockNumberOrTag::Latest, false))?;
+    let settled = tags.blocks().into_iter();
+    let settled: Vec<_> = settled
+        .map(|tag| call::<_, Option<Block>>(&mut batch, BLOCK, &(tag, false)))
+        .collect::<Result<_, _>>()?;
     let fees = call::<_, FeeHistory>(
         &mut batch,
         "eth_feeHistory",
@@ -237,7 +309,6 @@ async fn read(provider: &L2Provider, expected_chain_id: u64) -> Result<Answer, C
             BlockNumberOrTag::Latest,
         ),
     )?;
-    let (latest, safe, finalized) = (latest?, safe?, finalized?);
     batch
         .send()
         .await
@@ -273,10 +344,31 @@ async fn read(provider: &L2Provider, expected_chain_id: u64) -> Result<Answer, C
         da_footprint: da_footprint_scalar.and(header.blob_gas_used),
         da_footprint_scalar,
     };
-    Ok(Answer {
-        head,
-        safe: tagged(safe.await)?,
-        finalized: tagged(finalized.await)?,
+    let mut blocks = Vec::with_capacity(settled.len());
+    for block in settled {
+        blocks.push(tagged(block.await)?);
+    }
+    Ok(match tags {
+        Tags::OfNode => Answer {
+            head,
+            safe: blocks.first().copied().flatten(),
+            finalized: blocks.get(1).copied().flatten(),
+            contradiction: None,
+        },
+        Tags::OfOpNode(tags) => {
+            let hashes: BTreeMap<u64, B256> = blocks
+                .iter()
+                .flatten()
+                .map(|block| (block.number, block.hash))
+                .collect();
+            let borne_out = tags.held_against(&hashes);
+            Answer {
+                head,
+                safe: borne_out.safe,
+                finalized: borne_out.finalized,
+                contradiction: borne_out.contradiction,
+            }
+        }
     })
 }
 

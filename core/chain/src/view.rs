@@ -6,6 +6,8 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use set_types::Timestamp;
 
+use crate::OpNodeView;
+
 /// A block, by number and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BlockRef {
@@ -60,6 +62,9 @@ pub struct ChainView {
     pub endpoint: Option<String>,
     /// Every endpoint, the preferred one first.
     pub endpoints: Vec<EndpointHealth>,
+    /// op-node, where `safe` and `finalized` are its word; `None` where they are the node's own tags. Where it
+    /// cannot be followed they stay as they are, or go where the node no longer has these blocks.
+    pub op_node: Option<OpNodeView>,
     /// When the view last changed.
     pub updated: Timestamp,
 }
@@ -84,6 +89,7 @@ impl ChainView {
             error: Some("the node has not answered yet".into()),
             endpoint: None,
             endpoints: Vec::new(),
+            op_node: None,
             updated: Timestamp::now(),
         }
     }
