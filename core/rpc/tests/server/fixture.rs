@@ -125,6 +125,7 @@ pub(crate) fn view(latest: u64, safe: u64, finalized: u64) -> ChainView {
         error: None,
         endpoint: None,
         endpoints: Vec::new(),
+        op_node: None,
         updated: Timestamp::UNIX_EPOCH,
     }
 }
