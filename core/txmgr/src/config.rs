@@ -163,10 +163,7 @@ impl TxConfig {
             gas: u64::MAX,
             estimated_bytes: u64::MAX,
         });
-        let largest = CallSize {
-            gas: self.max_gas.min(learnt.gas),
-            estimated_bytes: self.max_estimated_bytes.min(learnt.estimated_bytes),
-        };
+        let largest = self.caps().zip(learnt, u64::min);
         let division = head.map(|head| divide(self.max_block_share, &head, largest));
         let scalar = head.and_then(|head| head.da_footprint_scalar);
         let footprint = division.zip(scalar).map(|(division, scalar)| {
@@ -181,6 +178,14 @@ impl TxConfig {
             da_footprint: footprint,
             da_footprint_scalar: scalar,
             calls: u32::try_from(self.max_in_flight).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The largest call that the settings allow, whatever the chain is like.
+    pub(crate) const fn caps(&self) -> CallSize {
+        CallSize {
+            gas: self.max_gas,
+            estimated_bytes: self.max_estimated_bytes,
         }
     }
 

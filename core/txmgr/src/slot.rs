@@ -138,7 +138,7 @@ impl Absence {
 }
 
 /// Blocks that could have held a transaction and do not, although it paid enough.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Passing {
     /// So many in a row, since its bytes were last handed to the node.
     pub(crate) blocks: u32,
@@ -148,8 +148,8 @@ pub(crate) struct Passing {
     pub(crate) vouched: bool,
     /// Whether it was replaced once at a higher price, so that the node's pool took it anew.
     pub(crate) renewed: bool,
-    /// Nothing smaller can be sent in its place: it waits.
-    pub(crate) waits: bool,
+    /// Nothing smaller can be sent in its place: it waits, and is renewed after so many blocks.
+    pub(crate) waits: Option<u32>,
 }
 
 /// A nonce that is taken and in no block.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Coordinator;
 use crate::{
-    AlarmKind, CallSize, TxEvent,
+    AlarmKind, TxEvent,
     slot::{Included, Slot},
     sweep::{Answer, Inclusion, Sighting},
 };
@@ -107,6 +107,7 @@ impl Coordinator {
             logs,
         } = inclusion;
         let (id, size, waited) = (slot.id, slot.size, slot.created.elapsed());
+        let was_too_small = slot.passing.waits.is_some();
         let known: Box<[_]> = slot.all_known(self.account).collect();
         let is_filler = known.iter().any(|known| known.hash == hash && known.filler);
         let version = slot.versions.iter().position(|version| version.hash == hash);
@@ -125,6 +126,10 @@ impl Coordinator {
             },
         );
         self.room_in_the_pool();
+        if was_too_small {
+            self.size_limit.resumed(block.number);
+            self.alarms.clear(AlarmKind::PassedOver);
+        }
         let Some(id) = id else {
             return;
         };
@@ -133,11 +138,7 @@ impl Coordinator {
             return self.emit(TxEvent::Superseded { id, nonce });
         }
         self.alarms.clear(AlarmKind::PassedOver);
-        let caps = CallSize {
-            gas: self.config.max_gas,
-            estimated_bytes: self.config.max_estimated_bytes,
-        };
-        self.size_limit.included(size, block.number, caps);
+        self.size_limit.included(size, block.number, self.config.caps());
         let result = if succeeded { "succeeded" } else { "reverted" };
         self.metrics
             .counter_of("set_tx_included_total", "result", result)

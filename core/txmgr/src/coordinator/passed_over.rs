@@ -16,6 +16,10 @@ use crate::{
 /// them; after as many more they are replaced once, in case its pool has them and forgot to offer them;
 /// after as many again, size is what is left as a reason.
 const BLOCKS: u32 = 3;
+/// Blocks until what cannot be made smaller is renewed; doubled with each time, up to [`LONGEST_PAUSE`].
+/// Its price rises each time, up to the ceiling of every replacement; beyond, its bytes go out again.
+const FIRST_PAUSE: u32 = 8;
+const LONGEST_PAUSE: u32 = 1_024;
 
 impl Coordinator {
     /// Looks whether the newest block could have held the transaction that is first in line.
@@ -28,19 +32,33 @@ impl Coordinator {
         }
         self.counted_block = Some(block.block.hash);
         let account = self.account;
+        let first = self.ledger.get(account_nonce);
+        if first.is_none_or(|slot| slot.passing == Passing::default()) {
+            self.size_limit.idled(block.block.number, self.config.caps());
+        }
         let Some(slot) = self.ledger.get_mut(account_nonce) else {
             return;
         };
         let is_filler = slot.versions.last().is_some_and(|version| version.is_filler(account));
         let to_be_replaced = slot.bump || (slot.cancel && !is_filler);
-        if slot.busy || to_be_replaced || slot.progress != Progress::Committed || slot.passing.waits {
+        if slot.busy || to_be_replaced || slot.progress != Progress::Committed {
             return;
         }
         if !could_hold(&block, slot) {
-            slot.passing = Passing::default();
+            if slot.passing.waits.is_none() {
+                slot.passing = Passing::default();
+            }
             return;
         }
         slot.passing.blocks += 1;
+        if let Some(pause) = slot.passing.waits {
+            if slot.passing.blocks >= pause {
+                slot.passing.blocks = 0;
+                slot.passing.waits = Some((pause * 2).min(LONGEST_PAUSE));
+                slot.bump = true;
+            }
+            return;
+        }
         if slot.passing.blocks < BLOCKS {
             return;
         }
@@ -65,11 +83,11 @@ impl Coordinator {
         let is_filler = slot.versions.last().is_some_and(|version| version.is_filler(account));
         self.metrics.counter("set_tx_passed_over_total").increment(1);
         if is_filler || !self.size_limit.passed_over(size, block) {
-            slot.passing.waits = true;
+            slot.passing.waits = Some(FIRST_PAUSE);
             self.alarms.raise(
                 AlarmKind::PassedOver,
                 format!(
-                    "blocks pass over the transaction of {account} at nonce {nonce} although it pays enough, and nothing smaller can be sent; it waits, ask whoever runs the sequencer and the batcher why"
+                    "blocks pass over the transaction of {account} at nonce {nonce} although it pays enough, and nothing smaller can be sent; it waits and is renewed now and then, ask whoever runs the sequencer and the batcher why"
                 ),
             );
             return;

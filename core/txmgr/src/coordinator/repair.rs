@@ -11,7 +11,7 @@ use crate::{
     AlarmKind, CallSize, TxEvent, Wei,
     classify::{Outcome, Rejection},
     fees::FeeTerms,
-    slot::{self, Progress, Slot, Version},
+    slot::{self, Passing, Progress, Slot, Version},
 };
 
 /// Repairs that run at once.
@@ -99,8 +99,7 @@ impl Coordinator {
         }
         // Behind a missing predecessor a higher price changes nothing, and neither does it where blocks
         // leave the transaction out that it does pay for, or where the node takes none for now.
-        let passed_over = slot.passing.waits || slot.passing.probed || slot.passing.blocks > 0;
-        let futile = passed_over || slot.refused || keeps_hash;
+        let futile = slot.passing != Passing::default() || slot.refused || keeps_hash;
         let price_matters = (nonce == account_nonce && !futile) || !pays;
         Some(if price_matters || (slot.cancel && !last.is_filler(self.account)) {
             Repair::Replace

@@ -1,5 +1,6 @@
 //! Transactions that pay enough and that no block takes.
 
+use alloy::providers::Provider;
 use set_chain::ChainView;
 use set_testkit::{Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, BlockShare, Call, TxConfig, TxEvent};
@@ -64,6 +65,27 @@ async fn the_smallest_call_waits_and_is_bid_up_once_only() {
     proxy.heal();
     assert_eq!(account.included().await.1, newest);
     account.alarm(AlarmKind::PassedOver, false).await;
+}
+
+/// As where a node's pool keeps a transaction and no longer offers it: only another version helps.
+#[tokio::test]
+async fn what_waits_at_the_smallest_size_is_renewed_by_itself() {
+    let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
+    let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
+    proxy.inject(Rule::swallow(0).times(3));
+    let mut account = Account::with(&anvil, &proxy.url(), patient(), |_| {});
+    account.send(1).await;
+    account.alarm(AlarmKind::PassedOver, true).await;
+    let learnt = account.manager.status().size_limit.unwrap();
+    let TxEvent::Included { nonce: 0, hash, .. } = account.outcome().await else {
+        panic!("it was not included");
+    };
+    assert!(anvil.provider().get_transaction_receipt(hash).await.unwrap().is_some());
+    assert_eq!(proxy.calls("eth_sendRawTransaction"), 4);
+    account.alarm(AlarmKind::PassedOver, false).await;
+    // Nothing is sent that could raise it.
+    let raised = |now: set_txmgr::CallSize| now.gas > learnt.gas;
+    account.status(|status| status.size_limit.is_none_or(raised)).await;
 }
 
 /// anvil itself passes over what exceeds the block's gas, while it includes others.
