@@ -1,13 +1,12 @@
 //! What proves one commitment at one block, put together from parts.
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, Bytes, Keccak256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rlp::Decodable;
 use alloy_trie::{KECCAK_EMPTY, TrieAccount};
-use set_proof::slots;
+use set_proof::{DataContractEvidence, Evidence, slots};
 use set_types::BatchId;
 
-use super::stand_in::Evidence;
 use super::trie::{PartMap, Parts, WalkError, part, walk};
 
 /// The registry at one block: what every commitment's evidence at that block shares.
@@ -83,12 +82,15 @@ pub(crate) fn find(parts: &impl Parts, state: &State, batch_id: BatchId) -> Resu
     let data_contract = |address| {
         let (nodes, found) = account(parts, state.state_root, address)?;
         let code = found.map_or(KECCAK_EMPTY, |account| account.code_hash);
-        Ok::<_, WalkError>((nodes, part(parts, code)?))
+        Ok::<_, WalkError>(DataContractEvidence {
+            account: nodes,
+            code: part(parts, code)?,
+        })
     };
     Ok(Some(Evidence {
         batch_id,
         header: state.header.clone(),
-        registry_account: state.account.clone(),
+        registry: state.account.clone(),
         storage: proven.collect::<Result<_, WalkError>>()?,
         data_contract: slots::data_contract(root, content).map(data_contract).transpose()?,
     }))
@@ -99,7 +101,7 @@ pub(crate) fn add_to(parts: &mut PartMap, evidence: &Evidence) {
     let data = evidence
         .data_contract
         .iter()
-        .flat_map(|(nodes, code)| nodes.iter().chain([code]));
+        .flat_map(|data| data.account.iter().chain([&data.code]));
     for part in evidence.storage.iter().flat_map(|(_, nodes)| nodes).chain(data) {
         parts.add(part.clone());
     }
@@ -119,18 +121,4 @@ fn account(
         })
     };
     Ok((way.nodes, way.value.map(decode).transpose()?))
-}
-
-/// The output root that stands for a block, from Isthmus on, where the header has the message passer's storage root.
-pub(crate) fn output_root(header: &Header) -> Option<B256> {
-    let mut hasher = Keccak256::new();
-    for word in [
-        B256::ZERO,
-        header.state_root,
-        header.withdrawals_root?,
-        header.hash_slow(),
-    ] {
-        hasher.update(word);
-    }
-    Some(hasher.finalize())
 }

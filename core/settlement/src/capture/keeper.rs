@@ -2,11 +2,12 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use super::stand_in::GameClaim;
+use alloy::eips::BlockNumHash;
 use alloy_primitives::B256;
 use metrics::{counter, gauge};
 use set_chain::ChainView;
 use set_index::{Anchored, ChainPosition, Index, StoreError};
+use set_proof::GameClaim;
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -16,7 +17,7 @@ use tracing::{error, info, warn};
 use super::{
     CaptureStatus, Claims,
     kept::{Inventory, Kept, Take},
-    prover::{ProveError, ProvenBlock, Prover},
+    prover::{ProveError, Prover},
 };
 
 /// Commitments that are asked for at once, at most: five slots each, below the 1,024 that geth proves in one call,
@@ -103,15 +104,14 @@ impl Keeper {
         let Some(block) = known.ok().and_then(|view| view.finalized) else {
             return;
         };
-        let block = ProvenBlock {
+        let block = BlockNumHash {
             number: block.number,
             hash: block.hash,
         };
         match self.prover.probe(block).await {
             Ok(()) => info!(block = block.number, "the node can prove at the finalized block"),
             Err(error) => {
-                error!(%error, "no proof can be had at the finalized block, where games on L1 claim");
-                self.fail(error.label(), error.to_string());
+                self.fail(error.label(), error.advised());
             }
         }
     }
@@ -138,7 +138,7 @@ impl Keeper {
     }
 
     /// The block that a game claims, as a node has it.
-    async fn claimed_block(&self, game: GameClaim) -> Result<ProvenBlock, Halt> {
+    async fn claimed_block(&self, game: GameClaim) -> Result<BlockNumHash, Halt> {
         // What proved last may be the second choice.
         self.prover.prefer_first();
         let block = self.prover.claimed_block(game.l2_block, game.root_claim).await;
@@ -159,19 +159,14 @@ impl Keeper {
     /// Takes the first commitments of a gap; gives the place up to which it is closed.
     async fn take(
         &self,
-        block: ProvenBlock,
+        block: BlockNumHash,
         output_root: B256,
         gap: Gap,
         size: &mut usize,
     ) -> Result<ChainPosition, Halt> {
         let mut easy = 0;
         loop {
-            if !self.kept.make_room(self.max_bytes, block.number).await? {
-                return Err(Halt::NoRoom {
-                    block: block.number,
-                    limit: self.max_bytes,
-                });
-            }
+            self.make_room(block).await?;
             let commitments = self.next(block, gap, *size).await?;
             let batches: Vec<_> = commitments.iter().map(|anchored| anchored.batch_id).collect();
             let begun = Instant::now();
@@ -207,12 +202,24 @@ impl Keeper {
             self.kept.take(take).await?;
             counter!("set_proofs_captured_total").increment(batches.len() as u64);
             tracing::debug!(block = block.number, commitments = batches.len(), took = ?begun.elapsed(), "evidence taken");
+            self.make_room(block).await?;
             return Ok(to);
         }
     }
 
+    /// Lets what is oldest go where all together is too much.
+    async fn make_room(&self, block: BlockNumHash) -> Result<(), Halt> {
+        if self.kept.make_room(self.max_bytes, block.number).await? {
+            return Ok(());
+        }
+        Err(Halt::NoRoom {
+            block: block.number,
+            limit: self.max_bytes,
+        })
+    }
+
     /// The first commitments of a gap, in the chain's order, from an index that is of the same chain as the block.
-    async fn next(&self, block: ProvenBlock, gap: Gap, size: usize) -> Result<Vec<Anchored>, Halt> {
+    async fn next(&self, block: BlockNumHash, gap: Gap, size: usize) -> Result<Vec<Anchored>, Halt> {
         let view = self.heads.borrow().clone();
         if view.latest.is_none_or(|head| head.block.number < block.number) {
             return Err(Halt::NotYet("the node's head is below the claimed block"));
@@ -249,7 +256,11 @@ impl Keeper {
                     Halt::NoRoom { .. } => "no_room",
                     _ => "store",
                 };
-                self.fail(cause, halt.to_string());
+                let message = match halt {
+                    Halt::Prove(error) => error.advised(),
+                    halt => halt.to_string(),
+                };
+                self.fail(cause, message);
             }
             Some(Halt::NotYet(_)) => {}
             // A probe's complaint stands until something was proven.

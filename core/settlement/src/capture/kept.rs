@@ -5,15 +5,13 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use alloy::eips::BlockNumHash;
 use alloy_primitives::{B256, Bytes, Keccak256, keccak256};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use set_index::{ChainPosition, Layout, Opening, Store, StoreError};
 use tokio::sync::{Mutex, Notify};
 
-use super::{
-    prover::ProvenBlock,
-    trie::{PartMap, Parts, WalkError},
-};
+use super::trie::{PartMap, Parts, WalkError};
 
 const LAYOUT: Layout = Layout {
     name: "store of proofs",
@@ -79,7 +77,7 @@ pub(crate) struct Inventory {
 /// Evidence to be kept: a stretch, and what proves its commitments.
 #[derive(Debug)]
 pub(crate) struct Take {
-    pub(crate) block: ProvenBlock,
+    pub(crate) block: BlockNumHash,
     pub(crate) output_root: B256,
     pub(crate) after: ChainPosition,
     pub(crate) to: ChainPosition,
@@ -91,7 +89,7 @@ pub(crate) struct Take {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whereabouts {
     /// Here, proven at this block with this output root.
-    Kept { block: ProvenBlock, output_root: B256 },
+    Kept { block: BlockNumHash, output_root: B256 },
     /// It was here, and was thrown away for want of room.
     ThrownAway,
     /// It was never taken.
@@ -197,7 +195,7 @@ impl Kept {
                     None => Ok(Whereabouts::ThrownAway),
                     Some(number) => {
                         let BlockRow { hash, output_root, .. } = block(transaction, number)?;
-                        let block = ProvenBlock { number, hash };
+                        let block = BlockNumHash { number, hash };
                         Ok(Whereabouts::Kept { block, output_root })
                     }
                 }

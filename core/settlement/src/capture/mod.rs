@@ -25,16 +25,16 @@ mod keeper;
 mod kept;
 mod metrics;
 mod prover;
-mod stand_in;
 mod trie;
 
 use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc};
 
-use self::stand_in::{Evidence, GameClaim};
+use alloy::eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Keccak256};
 use serde::Serialize;
 use set_chain::ChainView;
 use set_index::{Anchored, Index, StoreError};
+use set_proof::{Evidence, GameClaim};
 use set_types::BatchId;
 use tokio::sync::{Semaphore, watch};
 
@@ -46,7 +46,7 @@ use self::{
 };
 pub use self::{
     metrics::describe_metrics,
-    prover::{Failure, ProveError, ProvenBlock, Prover, STATE_SETTING},
+    prover::{Failure, ProveError, Prover, STATE_SETTING},
 };
 
 /// Proofs that callers have made from a node at a time; more are refused as busy.
@@ -143,7 +143,7 @@ pub enum NoProof {
         newest: Option<u64>,
     },
     /// Nothing is kept, and no node can prove it.
-    #[error("{missing}, and no node can prove it now: {error}")]
+    #[error("{missing}, and no node can prove it now: {}", error.advised())]
     Unprovable {
         /// Why nothing is kept.
         missing: &'static str,
@@ -313,7 +313,7 @@ impl Captures {
 /// Finds a commitment's evidence; `None` where it is proven that the registry does not hold it.
 fn find(
     parts: &impl Parts,
-    block: ProvenBlock,
+    block: BlockNumHash,
     registry: Address,
     batch_id: BatchId,
 ) -> Result<Option<Evidence>, WalkError> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use alloy::{
-    eips::{BlockId, BlockNumberOrTag},
+    eips::{BlockId, BlockNumHash, BlockNumberOrTag},
     providers::Provider,
     rpc::{
         client::BatchRequest,
@@ -19,7 +19,7 @@ use alloy::{
 };
 use alloy_primitives::{Address, B256, Bytes};
 use set_chain::{ChainError, EndpointConfig, L2Provider, connect, transport_cause};
-use set_proof::slots;
+use set_proof::{OutputRoot, slots};
 use set_types::BatchId;
 use url::Url;
 
@@ -28,7 +28,7 @@ use super::{
     trie::{PartMap, WalkError},
 };
 
-/// What makes a node keep the state that proofs are made of; ends every message about one that does not.
+/// What makes a node keep the state that proofs are made of: the advice about one that does not.
 pub const STATE_SETTING: &str = "run a node that keeps old states (op-geth: --gcmode archive with --state.scheme hash; \
                                  op-reth: its historical proofs; reth: --rpc.eth-proof-window), or name one as \
                                  `chain.proof_url`";
@@ -120,6 +120,15 @@ impl ProveError {
             .all(|(_, failure)| *failure == Failure::UnknownBlock)
     }
 
+    /// What happened, and what to do about it where a setting of the node helps.
+    pub fn advised(&self) -> String {
+        if self.is_pruned() {
+            format!("{self}; {STATE_SETTING}")
+        } else {
+            self.to_string()
+        }
+    }
+
     /// The kind of failure, as metrics name it.
     pub fn label(&self) -> &'static str {
         if self.is_pruned() {
@@ -141,23 +150,11 @@ impl fmt::Display for ProveError {
             let separator = if position == 0 { "" } else { "; " };
             write!(f, "{separator}{node}: {failure}")?;
         }
-        if self.is_pruned() {
-            write!(f, "; {STATE_SETTING}")?;
-        }
         Ok(())
     }
 }
 
 impl std::error::Error for ProveError {}
-
-/// A block by number and hash: what a proof is made at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProvenBlock {
-    /// Number.
-    pub number: u64,
-    /// Hash.
-    pub hash: B256,
-}
 
 impl Prover {
     /// Opens the way to each of `urls`, which are asked in this order. Nothing is sent yet.
@@ -195,7 +192,7 @@ impl Prover {
     ///
     /// # Errors
     /// [`ProveError`] with what each node says.
-    pub async fn probe(&self, block: ProvenBlock) -> Result<(), ProveError> {
+    pub async fn probe(&self, block: BlockNumHash) -> Result<(), ProveError> {
         self.fetch(block, &[]).await.map(drop)
     }
 
@@ -203,12 +200,12 @@ impl Prover {
     ///
     /// # Errors
     /// [`ProveError`] with what each node says; [`Failure::OtherBlock`] where its block has another output root.
-    pub(crate) async fn claimed_block(&self, number: u64, output_root: B256) -> Result<ProvenBlock, ProveError> {
+    pub(crate) async fn claimed_block(&self, number: u64, output_root: B256) -> Result<BlockNumHash, ProveError> {
         self.ask(number, |node| node.claimed_block(number, output_root)).await
     }
 
     /// The evidence of these commitments at `block`, checked: all of it leads to the block's hash.
-    pub(crate) async fn fetch(&self, block: ProvenBlock, batches: &[BatchId]) -> Result<Fetched, ProveError> {
+    pub(crate) async fn fetch(&self, block: BlockNumHash, batches: &[BatchId]) -> Result<Fetched, ProveError> {
         self.ask(block.number, |node| node.fetch(block, self.registry, batches))
             .await
     }
@@ -245,12 +242,12 @@ pub(crate) struct Fetched {
 }
 
 impl Node {
-    async fn claimed_block(&self, number: u64, output_root: B256) -> Result<ProvenBlock, Failure> {
+    async fn claimed_block(&self, number: u64, output_root: B256) -> Result<BlockNumHash, Failure> {
         let params = (BlockNumberOrTag::Number(number), false);
         let header: Option<Header> = self.provider.client().request("eth_getBlockByNumber", params).await?;
         let header = header.ok_or(Failure::UnknownBlock)?.inner;
-        match evidence::output_root(&header) {
-            Some(root) if root == output_root => Ok(ProvenBlock {
+        match OutputRoot::of(&header) {
+            Some(root) if root.hash() == output_root => Ok(BlockNumHash {
                 number,
                 hash: header.hash_slow(),
             }),
@@ -258,7 +255,7 @@ impl Node {
         }
     }
 
-    async fn fetch(&self, block: ProvenBlock, registry: Address, batches: &[BatchId]) -> Result<Fetched, Failure> {
+    async fn fetch(&self, block: BlockNumHash, registry: Address, batches: &[BatchId]) -> Result<Fetched, Failure> {
         let (header, proof) = self.registry(block, registry, batches).await?;
         let asked = batches.to_vec();
         let (parts, contracts) = off_thread(move || {
@@ -289,7 +286,7 @@ impl Node {
     /// The header, and the proof of the registry's account and of every slot that the commitments may have.
     async fn registry(
         &self,
-        block: ProvenBlock,
+        block: BlockNumHash,
         registry: Address,
         batches: &[BatchId],
     ) -> Result<(Header, EIP1186AccountProofResponse), Failure> {
@@ -306,7 +303,7 @@ impl Node {
     /// The proofs of data contracts' accounts, and their code.
     async fn contracts(
         &self,
-        block: ProvenBlock,
+        block: BlockNumHash,
         contracts: &BTreeSet<Address>,
     ) -> Result<Vec<(EIP1186AccountProofResponse, Bytes)>, Failure> {
         if contracts.is_empty() {
@@ -349,7 +346,7 @@ fn add(parts: &mut PartMap, proof: EIP1186AccountProofResponse) {
 /// The contracts that hold the records of these commitments.
 fn contracts(
     parts: &PartMap,
-    block: ProvenBlock,
+    block: BlockNumHash,
     registry: Address,
     batches: &[BatchId],
 ) -> Result<BTreeSet<Address>, WalkError> {
@@ -362,7 +359,7 @@ fn contracts(
 }
 
 /// Finds the evidence in what a node gave, and leaves everything else.
-fn select(parts: &PartMap, block: ProvenBlock, registry: Address, batches: &[BatchId]) -> Result<Fetched, WalkError> {
+fn select(parts: &PartMap, block: BlockNumHash, registry: Address, batches: &[BatchId]) -> Result<Fetched, WalkError> {
     let mut fetched = Fetched::default();
     let state = State::open(parts, block.hash, registry)?;
     state.add_to(&mut fetched.parts);
@@ -438,7 +435,7 @@ mod tests {
                 ("http://b:1".to_owned(), Failure::Pruned("gone".to_owned())),
             ],
         };
-        let said = error.to_string();
+        let said = error.advised();
         assert!(
             said.contains("at block 7") && said.contains("http://a:1: it cannot be asked (refused); http://b:1"),
             "{said}"

@@ -10,8 +10,8 @@ const fn place(block: u64, log_index: u64) -> ChainPosition {
     ChainPosition { block, log_index }
 }
 
-const fn block(number: u64) -> ProvenBlock {
-    ProvenBlock {
+const fn block(number: u64) -> BlockNumHash {
+    BlockNumHash {
         number,
         hash: B256::repeat_byte(number as u8),
     }
