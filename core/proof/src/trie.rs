@@ -165,7 +165,8 @@ mod tests {
             let present = content.keys().nth(pick.index(content.len())).cloned().unwrap();
             for key in [present, absent] {
                 let (root, nodes) = trie(&content, &key);
-                prop_assert_eq!(value_at(root, &key, &nodes).unwrap().as_ref(), content.get(&key));
+                let value = value_at(root, &key, &nodes).unwrap();
+                prop_assert_eq!(value.as_ref(), content.get(&key));
 
                 let mut changed = nodes.clone();
                 let at = node.index(nodes.len());
