@@ -105,7 +105,9 @@ func newGenesis(config *chainConfig, contracts *l1Contracts, time uint64, karst 
 	denominator, elasticity := uint64(config.Rollup.EIP1559Denominator), uint64(config.Rollup.EIP1559Elasticity)
 	chain := genesis.Config
 	chain.ChainID = new(big.Int).SetUint64(config.Chain.ID)
-	chain.JovianTime, chain.KarstTime, chain.InteropTime = new(uint64), karst, nil
+	chain.JovianTime, chain.InteropTime = new(uint64), nil
+	// Karst is Osaka for an execution node.
+	chain.KarstTime, chain.OsakaTime = karst, karst
 	chain.Optimism = &params.OptimismConfig{
 		EIP1559Elasticity:        elasticity,
 		EIP1559Denominator:       denominator,

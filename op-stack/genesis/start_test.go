@@ -77,6 +77,7 @@ func TestJovianIsActiveFromTheStartAndKarstLater(t *testing.T) {
 		start := devnetStart(t, last)
 		for _, times := range [][2]*uint64{
 			{start.genesis.Config.JovianTime, start.genesis.Config.KarstTime},
+			{start.genesis.Config.JovianTime, start.genesis.Config.OsakaTime},
 			{start.rollup.JovianTime, start.rollup.KarstTime},
 		} {
 			if times[0] == nil || *times[0] != 0 {
