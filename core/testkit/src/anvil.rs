@@ -67,11 +67,19 @@ enum Mining {
 pub struct AnvilBuilder {
     mining: Mining,
     chain_id: u64,
+    network: Option<&'static str>,
     port: u16,
     arguments: Vec<String>,
 }
 
 impl AnvilBuilder {
+    /// A chain as Ethereum is one, without what an L2 adds to fees, blocks and precompiles.
+    #[must_use]
+    pub const fn ethereum(mut self) -> Self {
+        self.network = None;
+        self
+    }
+
     /// A block every so many seconds, as a real L2 has.
     #[must_use]
     pub const fn block_time(mut self, seconds: u64) -> Self {
@@ -141,8 +149,11 @@ impl AnvilBuilder {
         let mut program = Program::new(executable()?)
             .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--chain-id", &self.chain_id.to_string()])
-            .args(["--network", "optimism", "--color", "never"])
+            .args(["--color", "never"])
             .args(self.arguments);
+        if let Some(network) = self.network {
+            program = program.args(["--network", network]);
+        }
         match self.mining {
             Mining::Interval(seconds) => program = program.args(["--block-time", &seconds.to_string()]),
             Mining::OnDemand => program = program.arg("--no-mining"),
@@ -184,6 +195,7 @@ impl Anvil {
         AnvilBuilder {
             mining: Mining::Interval(2),
             chain_id: DEVNET_CHAIN_ID,
+            network: Some("optimism"),
             port: 0,
             arguments: vec![],
         }

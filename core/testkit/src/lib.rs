@@ -2,6 +2,7 @@
 //! nothing here is safe or meant to run in production.
 //!
 //! - [`Anvil`] is a chain, and [`deploy()`] puts the contracts on it.
+//! - [`OpStack`] is the real thing: op-geth, op-node, an L1, and what settles the chain there.
 //! - [`Sequencer`] behaves as the stateset-sequencer's anchoring API, with switches for its faults.
 //!   The program `dev-sequencer` is the same behind a command line.
 //! - [`RpcProxy`] stands before a node and breaks, delays or falsifies what passes.
@@ -13,6 +14,7 @@
 
 pub mod anvil;
 mod contracts;
+pub mod op_stack;
 mod postgres;
 pub mod process;
 mod rpc;
@@ -23,7 +25,8 @@ mod stack;
 mod tcp_proxy;
 
 pub use anvil::{Anvil, AnvilError};
-pub use contracts::{Contracts, DeployError, deploy};
+pub use contracts::{Contracts, DeployError, deploy, deploy_on};
+pub use op_stack::{OpStack, OpStackError};
 pub use postgres::{Postgres, PostgresError};
 pub use process::{Process, ProcessError, Program};
 pub use rpc::{Rpc, RpcFailure};

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,8 +11,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    Anvil, AnvilError, Contracts, DeployError, Process, ProcessError, Program, Rpc, RpcFailure, Sequencer,
-    anvil::AnvilBuilder, deploy, sequencer::SequencerBuilder,
+    Anvil, AnvilError, Contracts, DeployError, OpStack, Process, ProcessError, Program, Rpc, RpcFailure, Sequencer,
+    anvil::AnvilBuilder, deploy, deploy_on, sequencer::SequencerBuilder,
 };
 
 /// The development account that commits; account 0 owns the contracts.
@@ -51,15 +52,20 @@ pub enum StackError {
 }
 
 /// A chain with the contracts, and a development sequencer. Ends when dropped.
+///
+/// The chain is anvil, or an [`OpStack`] that several stacks may share, each with contracts of its own.
 #[derive(Debug)]
-pub struct Stack {
+pub struct Stack<C = Anvil> {
     /// The chain.
-    pub chain: Anvil,
+    pub chain: C,
     /// Where the contracts are.
     pub contracts: Contracts,
     /// The sequencer.
     pub sequencer: Sequencer,
-    addresses: PathBuf,
+    /// Keys of the sidecar's configuration that name the chain's nodes and the contracts.
+    settings: Vec<(&'static str, String)>,
+    /// What goes over `config/chain-config.toml` on this chain.
+    overlay: &'static str,
 }
 
 impl Stack {
@@ -70,41 +76,54 @@ impl Stack {
     pub async fn start(chain: AnvilBuilder, sequencer: SequencerBuilder, dir: &Path) -> Result<Self, StackError> {
         let chain = chain.spawn().await?;
         let contracts = deploy(&chain, Anvil::account(COMMITTING_ACCOUNT).address()).await?;
-        let sequencer = sequencer.start().await.map_err(StackError::Sequencer)?;
-        let addresses = dir.join("addresses.json");
-        let content = json!({
-            "registry": contracts.registry,
-            "paymaster": contracts.paymaster,
-            "startBlock": contracts.block,
-        });
-        let file = |path: &Path| {
-            let path = path.display().to_string();
-            |source| StackError::File { path, source }
-        };
-        fs::create_dir_all(dir).map_err(file(dir))?;
-        fs::write(&addresses, format!("{content:#}\n")).map_err(file(&addresses))?;
-        let addresses = std::path::absolute(&addresses).map_err(file(&addresses))?;
+        let settings = vec![
+            ("chain.rpc_urls", format!("{:?}", [chain.url().as_str()])),
+            ("chain.addresses", write_addresses(&contracts, dir)?),
+        ];
         Ok(Self {
+            sequencer: sequencer.start().await.map_err(StackError::Sequencer)?,
+            overlay: "config/devnet.toml",
             chain,
             contracts,
-            sequencer,
-            addresses,
+            settings,
         })
     }
+}
 
+impl Stack<Arc<OpStack>> {
+    /// Puts contracts on a chain that runs, starts a sequencer beside it and writes the contracts' addresses, as
+    /// `scripts/deploy` does, to a file in `dir`. The sidecar follows the chain to L1.
+    ///
+    /// # Errors
+    /// See [`StackError`].
+    pub async fn beside(chain: &Arc<OpStack>, sequencer: SequencerBuilder, dir: &Path) -> Result<Self, StackError> {
+        let committing = Anvil::account(COMMITTING_ACCOUNT).address();
+        let contracts = deploy_on(chain.provider(), committing).await?;
+        let settings = vec![
+            ("chain.rpc_urls", format!("{:?}", [chain.rpc_url().as_str()])),
+            ("chain.op_node_url", chain.node_url().to_string()),
+            ("chain.addresses", write_addresses(&contracts, dir)?),
+            ("l1.rpc_url", chain.l1.url().to_string()),
+            ("l1.portal", chain.contracts.portal.to_string()),
+        ];
+        Ok(Self {
+            sequencer: sequencer.start().await.map_err(StackError::Sequencer)?,
+            chain: Arc::clone(chain),
+            overlay: "config/devnet-op.toml",
+            contracts,
+            settings,
+        })
+    }
+}
+
+impl<C> Stack<C> {
     /// A sidecar to start on this stack: the program in the file `binary`, with the devnet's
     /// configuration, in memory and on free ports unless told otherwise.
     pub fn sidecar(&self, binary: impl Into<PathBuf>) -> SidecarBuilder {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let program = Program::new(binary)
             .current_dir(project)
-            .args([
-                "run",
-                "--config",
-                "config/chain-config.toml",
-                "--overlay",
-                "config/devnet.toml",
-            ])
+            .args(["run", "--config", "config/chain-config.toml", "--overlay", self.overlay])
             .args(["--log-format", "text"])
             .env("NO_COLOR", "1")
             .env("SET_SEQUENCER_API_KEY", self.sequencer.admin_key())
@@ -112,15 +131,34 @@ impl Stack {
                 "SET_COMMITMENTS_KEY",
                 Anvil::account(COMMITTING_ACCOUNT).to_bytes().to_string(),
             );
-        SidecarBuilder { program }
-            .rpc_urls([self.chain.url()])
-            .set("chain.addresses", self.addresses.display())
+        let set = |sidecar: SidecarBuilder, (key, value): &(&str, String)| sidecar.set(key, value);
+        self.settings
+            .iter()
+            .fold(SidecarBuilder { program }, set)
             .set("sequencer.url", self.sequencer.url())
             .set("sidecar.data_dir", "")
             .set("rpc.listen", "127.0.0.1:0")
             .set("rpc.health_listen", "127.0.0.1:0")
             .set("rpc.admin_listen", "127.0.0.1:0")
     }
+}
+
+/// Writes where the contracts are to a file in `dir`, and gives its path.
+fn write_addresses(contracts: &Contracts, dir: &Path) -> Result<String, StackError> {
+    let addresses = dir.join("addresses.json");
+    let content = json!({
+        "registry": contracts.registry,
+        "paymaster": contracts.paymaster,
+        "startBlock": contracts.block,
+    });
+    let file = |path: &Path| {
+        let path = path.display().to_string();
+        |source| StackError::File { path, source }
+    };
+    fs::create_dir_all(dir).map_err(file(dir))?;
+    fs::write(&addresses, format!("{content:#}\n")).map_err(file(&addresses))?;
+    let addresses = std::path::absolute(&addresses).map_err(file(&addresses))?;
+    Ok(addresses.display().to_string())
 }
 
 /// A sidecar to start; see [`Stack::sidecar`].
