@@ -1,3 +1,5 @@
 //! How far Ethereum has settled the chain: safe heads, dispute games, and proofs that are kept.
 
 pub mod capture;
+mod safe_heads;
+mod store;

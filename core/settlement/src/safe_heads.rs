@@ -76,11 +76,13 @@ impl<S: StepSource> SafeHeadSteps<S> {
         let Some(&last) = newest.first() else {
             return self.begin(tip).await;
         };
-        let end = tip.min(last.l1_block.number + BATCH);
-        let heights: Vec<_> = (last.l1_block.number..=end.max(last.l1_block.number)).collect();
-        let SafeHeads::Kept(answers) = self.source.safe_heads(&heights).await? else {
+        let end = tip.min(last.l1_block.number + BATCH).max(last.l1_block.number);
+        let mut heights: Vec<_> = (last.l1_block.number..=end).collect();
+        heights.extend((end < tip).then_some(tip));
+        let SafeHeads::Kept(mut answers) = self.source.safe_heads(&heights).await? else {
             return Ok(Turn::NotKept);
         };
+        let at_tip = if end < tip { answers.pop().flatten() } else { None };
         let mut found = distinct(&answers);
         match found.first().copied() {
             // The safe head may have moved on within the L1 block.
@@ -90,8 +92,14 @@ impl<S: StepSource> SafeHeadSteps<S> {
                 return Ok(Turn::More);
             }
         }
+        let at_end = found.last().copied();
         if found.first().is_some_and(|first| first.safe_head == last.safe) {
             found.remove(0);
+        }
+        let more = at_tip.filter(|at_tip| Some(*at_tip) != at_end);
+        if found.is_empty() && more.is_some() {
+            // Nothing for long: the batcher was away.
+            found.extend(self.next_after(end, at_end, tip).await?);
         }
         if !found.is_empty() {
             // A step of the same L1 block takes the place of the last one.
@@ -99,7 +107,36 @@ impl<S: StepSource> SafeHeadSteps<S> {
             let behind = if grown { last.behind } else { last.safe.number };
             self.store.extend(chained(behind, &found), MAX_STEPS).await?;
         }
-        if end < tip { Ok(Turn::More) } else { self.go_back().await }
+        if more.is_some() {
+            Ok(Turn::More)
+        } else {
+            self.go_back().await
+        }
+    }
+
+    /// The first step that is another than `known`, which is in force at the L1 block `low`; another one is at `high`.
+    async fn next_after(
+        &self,
+        mut low: u64,
+        known: Option<SafeHead>,
+        mut high: u64,
+    ) -> Result<Option<SafeHead>, StepError> {
+        loop {
+            let heights = spread(low, high);
+            let SafeHeads::Kept(answers) = self.source.safe_heads(&heights).await? else {
+                return Ok(None);
+            };
+            let Some(position) = answers.iter().position(|answer| *answer != known) else {
+                return Ok(None);
+            };
+            if let Some(before) = position.checked_sub(1) {
+                low = heights[before];
+            }
+            high = heights[position];
+            if high == low + 1 {
+                return Ok(answers[position]);
+            }
+        }
     }
 
     /// The first step of all that is entered: the newest.
@@ -139,11 +176,18 @@ impl<S: StepSource> SafeHeadSteps<S> {
         let is_true = |(step, answer): &(&Step, &Option<SafeHead>)| {
             answer.is_some_and(|answer| answer.l1_block == step.l1_block && answer.safe_head == step.safe)
         };
-        let kept = newest.iter().zip(&answers).find(is_true).map(|(step, _)| step.safe.number);
+        let kept = newest
+            .iter()
+            .zip(&answers)
+            .find(is_true)
+            .map(|(step, _)| step.safe.number);
         // None of them is: those before are compared in the next turn.
         let oldest = newest.last().map(|step| step.behind);
         self.store.take_back(kept.or(oldest)).await?;
-        tracing::info!(last = kept, "l1 was reorganised: steps of the safe head were taken back");
+        tracing::info!(
+            last = kept,
+            "l1 was reorganised: steps of the safe head were taken back"
+        );
         Ok(())
     }
 
@@ -170,9 +214,7 @@ impl<S: StepSource> SafeHeadSteps<S> {
             // It may have been in force since long before.
             [only] => chained(self.before(only).await?, &[*only]),
             // What was before the first one is known only where that was asked for too.
-            [first, rest @ ..] if answers.first().is_some_and(Option::is_some) => {
-                chained(first.safe_head.number, rest)
-            }
+            [first, rest @ ..] if answers.first().is_some_and(Option::is_some) => chained(first.safe_head.number, rest),
             all @ [first, ..] => chained(first.safe_head.number, all),
         };
         self.store.prepend(steps).await?;
@@ -184,15 +226,13 @@ impl<S: StepSource> SafeHeadSteps<S> {
         let (Some(oldest), _) = self.store.oldest_step().await? else {
             return Ok(None);
         };
-        // The step is at an L1 block from `low` on, and below `high`.
-        let (mut low, mut high) = (0, oldest.l1_block.number);
+        // The step is at an L1 block behind `low`, and before or at `high`; the first L1 block is nobody's.
+        let (mut low, mut high) = (0, oldest.l1_block.number.saturating_sub(1));
         if block > oldest.behind {
             return Ok(None);
         }
         while low < high {
-            let stride = (high - low).div_ceil(WAYS);
-            let heights: Vec<_> = (1..).map(|way| low + way * stride - 1).take_while(|height| *height < high - 1);
-            let heights: Vec<_> = heights.into_iter().chain([high - 1]).collect();
+            let heights = spread(low, high);
             let SafeHeads::Kept(answers) = self.source.safe_heads(&heights).await? else {
                 return Ok(None);
             };
@@ -201,10 +241,10 @@ impl<S: StepSource> SafeHeadSteps<S> {
                 return Ok(None);
             };
             if let Some(before) = position.checked_sub(1) {
-                low = heights[before] + 1;
+                low = heights[before];
             }
             let Some(step) = answers[position] else { return Ok(None) };
-            if step.l1_block.number < low {
+            if step.l1_block.number <= low {
                 return Ok(None);
             }
             let behind = self.before(&step).await?;
@@ -221,10 +261,17 @@ impl<S: StepSource> SafeHeadSteps<S> {
                 // op-node's first step: what is before it is unknown.
                 return Ok(None);
             }
-            high = step.l1_block.number;
+            high = step.l1_block.number - 1;
         }
         Ok(None)
     }
+}
+
+/// Heights behind `low`, evenly up to `high`; every one of them where there are few.
+fn spread(low: u64, high: u64) -> Vec<u64> {
+    let stride = high.saturating_sub(low).div_ceil(WAYS).max(1);
+    let ways = (1..=WAYS).map(|way| low + way * stride);
+    ways.take_while(|height| *height < high).chain([high]).collect()
 }
 
 /// The steps among answers for ascending heights, each once.
@@ -306,7 +353,7 @@ mod tests {
     }
 
     async fn follow(steps: &SafeHeadSteps<SafeDb>, tip: u64) {
-        for _ in 0..10_000 {
+        for _ in 0..1_000 {
             if steps.turn(tip).await.unwrap() == Turn::Done {
                 return;
             }

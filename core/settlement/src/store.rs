@@ -63,7 +63,11 @@ impl Step {
 
     fn decode(safe: u64, bytes: &[u8; STEP_LEN]) -> Result<Self, StoreError> {
         let content = unsealed(safe, bytes)?;
-        let number = |at: usize| content[at..at + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let number = |at: usize| {
+            content[at..at + 8]
+                .iter()
+                .fold(0, |number, byte| number << 8 | u64::from(*byte))
+        };
         Ok(Self {
             behind: number(0),
             l1_block: NumberedHash {
@@ -188,7 +192,9 @@ impl SettlementStore {
                     return Ok((None, 0));
                 };
                 let oldest = table.first()?;
-                let oldest = oldest.map(|(safe, row)| Step::decode(safe.value(), row.value())).transpose()?;
+                let oldest = oldest
+                    .map(|(safe, row)| Step::decode(safe.value(), row.value()))
+                    .transpose()?;
                 Ok((oldest, table.len()?))
             })
             .await
@@ -259,7 +265,9 @@ impl SettlementStore {
         self.store
             .read(|transaction| {
                 let read = match table(transaction, FACTS)? {
-                    Some(facts) => facts.get(GAMES_READ)?.map(|read| unsealed(0, read.value()).map(<[u8]>::to_vec)),
+                    Some(facts) => facts
+                        .get(GAMES_READ)?
+                        .map(|read| unsealed(0, read.value()).map(<[u8]>::to_vec)),
                     None => None,
                 };
                 let Some(games) = table(transaction, GAMES)? else {
@@ -283,7 +291,9 @@ impl SettlementStore {
     ) -> Result<(), StoreError> {
         self.store
             .write(move |transaction: &WriteTransaction| {
-                transaction.open_table(FACTS)?.insert(GAMES_READ, sealed(0, read).as_slice())?;
+                transaction
+                    .open_table(FACTS)?
+                    .insert(GAMES_READ, sealed(0, read).as_slice())?;
                 let mut table = transaction.open_table(GAMES)?;
                 for index in gone {
                     table.remove(index)?;
@@ -361,8 +371,14 @@ mod tests {
         let path = dir.path().join("settlement.redb");
         let step = Step {
             behind: 3,
-            safe: NumberedHash { number: 9, hash: B256::repeat_byte(9) },
-            l1_block: NumberedHash { number: 2, hash: B256::repeat_byte(2) },
+            safe: NumberedHash {
+                number: 9,
+                hash: B256::repeat_byte(9),
+            },
+            l1_block: NumberedHash {
+                number: 2,
+                hash: B256::repeat_byte(2),
+            },
         };
         let open = |scope: u8| SettlementStore::open(Some(&path), B256::repeat_byte(scope));
         let store = open(1).await.unwrap();
