@@ -88,3 +88,8 @@ func (config *chainConfig) validate() error {
 	complain(config.Rollup.FeeRecipient == common.Address{}, "rollup.fee_recipient", "is missing; the fee vaults pay out to it")
 	return errors.Join(problems...)
 }
+
+// blockSeconds is the time between blocks.
+func (config *chainConfig) blockSeconds() uint64 {
+	return uint64(config.Block.Time / time.Second)
+}

@@ -21,6 +21,9 @@ import (
 // How long L1 may take for all that is asked of it.
 const l1Timeout = 30 * time.Second
 
+// errFlags is for flags that were wrong, which the flag package has said already.
+var errFlags = errors.New("wrong flags")
+
 type options struct {
 	config            string
 	overlays          []string
@@ -33,11 +36,14 @@ type options struct {
 }
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintf(os.Stderr, "genesis: %v\n", err)
-			os.Exit(1)
-		}
+	err := run(os.Args[1:])
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errFlags):
+		os.Exit(2)
+	default:
+		fmt.Fprintf(os.Stderr, "genesis: %v\n", err)
+		os.Exit(1)
 	}
 }
 
@@ -95,7 +101,7 @@ func parseOptions(arguments []string) (options, error) {
 	flags.BoolVar(&options.printSystemConfig, "print-system-config", false,
 		"print what SystemConfig on L1 has to hold, as JSON, and end")
 	if err := flags.Parse(arguments); err != nil {
-		return options, err
+		return options, errors.Join(errFlags, err)
 	}
 	if flags.NArg() > 0 {
 		return options, fmt.Errorf("unknown argument `%s`", flags.Arg(0))
