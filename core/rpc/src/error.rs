@@ -28,6 +28,10 @@ pub(crate) enum RpcError {
     NotProven(String),
     #[error("{0}")]
     FaultyConfiguration(String),
+    #[error("{0}")]
+    NotClaimed(String),
+    #[error("{0}")]
+    Unprovable(String),
     #[error("no answer within {0} s; try again, or raise `rpc.call_timeout`")]
     Timeout(u64),
     #[error("internal error; the log has the cause under this request id")]
@@ -62,6 +66,8 @@ impl RpcError {
             Self::NotProven(_) => -39_009,
             Self::Timeout(_) => -39_010,
             Self::FaultyConfiguration(_) => -39_011,
+            Self::NotClaimed(_) => -39_012,
+            Self::Unprovable(_) => -39_013,
         }
     }
 
@@ -78,6 +84,8 @@ impl RpcError {
             Self::NotProven(_) => "not_proven",
             Self::Timeout(_) => "timeout",
             Self::FaultyConfiguration(_) => "faulty_configuration",
+            Self::NotClaimed(_) => "not_claimed",
+            Self::Unprovable(_) => "unprovable",
         }
     }
 
@@ -88,6 +96,8 @@ impl RpcError {
                 | Self::PluginTimeout(_)
                 | Self::ChainUnavailable(_)
                 | Self::Busy(_)
+                | Self::NotClaimed(_)
+                | Self::Unprovable(_)
                 | Self::Timeout(_)
         )
     }

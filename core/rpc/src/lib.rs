@@ -22,6 +22,8 @@
 //! | -39009 | `not_proven` | the source's proof does not hold |
 //! | -39010 | `timeout` | no answer within `rpc.call_timeout` |
 //! | -39011 | `faulty_configuration` | a reload changed nothing; the message says why (`admin_` only) |
+//! | -39012 | `not_claimed` | no game on L1 covers the commitment yet |
+//! | -39013 | `unprovable` | a game covers it, but no state of that block is kept, here or by a node |
 
 mod access;
 pub mod admin;
@@ -44,6 +46,9 @@ mod service;
 pub use config::{ProofsConfig, RpcConfig};
 pub use health::{ComponentAnswer, Health, HealthAnswer, HealthParts, HealthServer};
 pub use metrics::describe_metrics;
-pub use port::{Condition, Pending, PendingQuery, Plugins, Registry, SourceError, StatusReport};
+pub use port::{
+    ClaimedEvidence, Condition, NoEvidence, Pending, PendingQuery, Plugins, Registry, SettlementProofs, SourceError,
+    StatusReport,
+};
 pub use server::{RpcServer, StartError};
 pub use service::Parts;

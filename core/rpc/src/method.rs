@@ -120,6 +120,23 @@ pub(crate) static METHODS: &[Method<Service>] = &[
         handler: answered_by!(handler::get_inclusion_proof),
     },
     Method {
+        name: "set_getSettlementProof",
+        summary: "The proof that a commitment, and an event in it, is part of what a game on L1 claims; checked.",
+        params: &[
+            BATCH_ID,
+            Param::optional(
+                "sequence",
+                "the sequence number of an event in the batch, to prove it too",
+            ),
+            Param::optional(
+                "event",
+                "the signed event, as its agent wrote it; its leaf must be the one proven",
+            ),
+            Param::optional("stream", STREAM),
+        ],
+        handler: answered_by!(handler::get_settlement_proof),
+    },
+    Method {
         name: "set_verifyInclusion",
         summary: "Whether a leaf is in a batch: recomputed here, and asked of the contract.",
         params: &[

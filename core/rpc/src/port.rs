@@ -3,6 +3,8 @@
 use alloy::eips::BlockId;
 use async_trait::async_trait;
 use set_chain::{ChainError, RegistryReader};
+use set_index::Anchored;
+use set_proof::{Evidence, GameClaim};
 use set_types::{
     BatchId, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, RecordedCommitment, Stage,
     StreamHead, StreamId, alloy_primitives::B256,
@@ -77,6 +79,38 @@ pub enum SourceError {
     /// It has no such proof.
     #[error("the source says: {0}")]
     Refused(String),
+}
+
+/// What links commitments to Ethereum.
+#[async_trait]
+pub trait SettlementProofs: Send + Sync + 'static {
+    /// The chain and the registry whose records are proven.
+    fn chain(&self) -> set_proof::Chain;
+
+    /// What proves a commitment at a block that a game on L1 claims.
+    async fn evidence(&self, anchored: Anchored) -> Result<ClaimedEvidence, NoEvidence>;
+}
+
+/// What proves a commitment at a block, and the game that claims that block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedEvidence {
+    /// From the registry's storage to the block's header.
+    pub evidence: Evidence,
+    /// The game.
+    pub game: GameClaim,
+}
+
+/// Why a commitment cannot be proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoEvidence {
+    /// No game covers its block yet.
+    NotClaimed(String),
+    /// A game does, but nothing is kept of that block's state, and no node has it.
+    Unprovable(String),
+    /// Too many proofs are being made.
+    Busy(String),
+    /// The store of proofs cannot be read; for the log.
+    Store(String),
 }
 
 /// The registry's own word.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     args::Number,
     error::RpcError,
-    port::{Pending, Plugins, Registry, StatusReport},
+    port::{Pending, Plugins, Registry, SettlementProofs, StatusReport},
     proofs::Proofs,
 };
 
@@ -32,6 +32,8 @@ pub struct Parts {
     pub status: Arc<dyn StatusReport>,
     /// The plugins.
     pub plugins: Arc<dyn Plugins>,
+    /// What links commitments to Ethereum; `None` where no game on L1 is followed.
+    pub proofs: Option<Arc<dyn SettlementProofs>>,
 }
 
 pub(crate) struct Service {

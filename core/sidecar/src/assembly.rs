@@ -19,6 +19,7 @@ use set_rpc::{
     HealthParts, HealthServer, RpcServer,
     admin::{AccountRole, AdminSecret, AdminServer},
 };
+use set_settlement::capture::Prover;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tracing::{error, info, warn};
 
@@ -77,6 +78,14 @@ pub(crate) fn connect(config: &Config) -> Result<L2Provider> {
         poll_interval: config.block.time / 2,
     };
     set_chain::connect(&endpoint).wrap_err("`chain.rpc_urls`")
+}
+
+/// Opens the way to the nodes that settlement proofs are made with: the one named for it first.
+pub(crate) fn prover(config: &Config) -> Result<Prover> {
+    let urls = config.chain.proof_url.iter().chain(&config.chain.rpc_urls);
+    let urls = urls.map(|url| url.parse()).collect::<Result<Vec<_>, _>>();
+    let urls = urls.wrap_err("`chain.proof_url` or `chain.rpc_urls` holds what is no URL")?;
+    Prover::connect(&urls, config.chain.rpc_timeout, config.chain.registry).wrap_err("`chain.proof_url`")
 }
 
 /// What the lease is called: sidecars of one registry share it.
@@ -173,6 +182,7 @@ impl Sidecar {
             pending: Arc::new(PipelinePending(pipeline.view())),
             status: status.clone(),
             plugins: host.clone(),
+            proofs: None,
         };
         let rpc = RpcServer::start(&config.rpc, parts).await?;
         let admin_listen = config.rpc.admin_listen;

@@ -1,5 +1,7 @@
 //! `set_getInclusionProof`, `set_verifyInclusion`.
 
+use std::sync::Arc;
+
 use alloy_primitives::B256;
 use set_types::{BatchId, InclusionProofRequest, StreamId};
 
@@ -11,7 +13,7 @@ use crate::{
     answer::{CheckAnswer, CommitmentAnswer, InclusionProofAnswer, VerifyInclusionAnswer},
     args::{Args, Number},
     error::RpcError,
-    proofs::Target,
+    proofs::{Proven, Target},
     service::Service,
 };
 
@@ -23,33 +25,8 @@ pub(crate) async fn get_inclusion_proof(service: &Service, mut args: Args) -> Re
     let Number(sequence) = args.required()?;
     let given: Option<StreamParam> = args.optional()?;
     let commitment = find(service, batch_id).await?;
-    let (start, end) = (commitment.sequence_start, commitment.sequence_end);
-    if !(start..=end).contains(&sequence) {
-        let message = format!("is {sequence}; the batch holds {start} to {end}");
-        return Err(RpcError::InvalidParam {
-            param: "sequence",
-            message,
-        });
-    }
     let stream = stream_of(service, &commitment, given).await?;
-    let target = Target {
-        batch_id,
-        sequence,
-        leaf_index: sequence - start,
-        events_root: commitment.events_root,
-        event_count: commitment.event_count,
-    };
-    let proven = service
-        .proofs
-        .get(
-            target,
-            InclusionProofRequest {
-                stream,
-                batch_id,
-                sequence,
-            },
-        )
-        .await?;
+    let (target, proven) = prove_inclusion(service, &commitment, stream, sequence).await?;
     Ok(InclusionProofAnswer {
         batch_id,
         sequence,
@@ -63,8 +40,40 @@ pub(crate) async fn get_inclusion_proof(service: &Service, mut args: Args) -> Re
     })
 }
 
+/// The source's proof of the event at `sequence`, checked, and what it leads to.
+pub(super) async fn prove_inclusion(
+    service: &Service,
+    commitment: &CommitmentAnswer,
+    stream: StreamId,
+    sequence: u64,
+) -> Result<(Target, Arc<Proven>), RpcError> {
+    let batch_id = commitment.batch_id;
+    let (start, end) = (commitment.sequence_start, commitment.sequence_end);
+    if !(start..=end).contains(&sequence) {
+        let message = format!("is {sequence}; the batch holds {start} to {end}");
+        return Err(RpcError::InvalidParam {
+            param: "sequence",
+            message,
+        });
+    }
+    let target = Target {
+        batch_id,
+        sequence,
+        leaf_index: sequence - start,
+        events_root: commitment.events_root,
+        event_count: commitment.event_count,
+    };
+    let request = InclusionProofRequest {
+        stream,
+        batch_id,
+        sequence,
+    };
+    let proven = service.proofs.get(target, request).await?;
+    Ok((target, proven))
+}
+
 /// The ids of the batch's stream: known, or given by the caller and fitting the key.
-async fn stream_of(
+pub(super) async fn stream_of(
     service: &Service,
     commitment: &CommitmentAnswer,
     given: Option<StreamParam>,

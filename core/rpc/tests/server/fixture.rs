@@ -14,7 +14,7 @@ use set_chain::{BlockRef, ChainView, EndpointConfig, Head, RegistryReader};
 use set_index::{Entry, Index, Step};
 use set_rpc::{
     Condition, HealthParts, HealthServer, Parts, Pending, PendingQuery, Plugins, Registry, RpcConfig, RpcServer,
-    SourceError, StatusReport, answer::PluginAnswer,
+    SettlementProofs, SourceError, StatusReport, answer::PluginAnswer,
 };
 use set_types::{
     BatchId, Commitment, CommittedLog, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, Stage,
@@ -250,6 +250,7 @@ pub(crate) struct Fixture {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) waiting: BTreeMap<BatchId, PendingCommitment>,
     pub(crate) config: RpcConfig,
+    pub(crate) proofs: Option<Arc<dyn SettlementProofs>>,
 }
 
 impl Fixture {
@@ -268,6 +269,7 @@ impl Fixture {
                 health_listen: any,
                 ..RpcConfig::default()
             },
+            proofs: None,
         }
     }
 
@@ -303,6 +305,7 @@ impl Fixture {
             pending: Arc::new(Waiting(self.waiting.clone())),
             status: Arc::new(Parted),
             plugins: self.plugins.clone(),
+            proofs: self.proofs.clone(),
         };
         RpcServer::start(&self.config, parts).await.unwrap()
     }

@@ -8,4 +8,5 @@ mod health;
 mod namespace;
 mod on_chain;
 mod plugins;
+mod settlement_proof;
 mod transport;

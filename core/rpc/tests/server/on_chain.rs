@@ -16,7 +16,7 @@ use set_types::Commitment;
 
 use crate::fixture::{Fixture, call, commitment, stream};
 
-async fn commit(anvil: &Anvil, registry: alloy_primitives::Address, commitment: &Commitment) {
+pub(crate) async fn commit(anvil: &Anvil, registry: alloy_primitives::Address, commitment: &Commitment) {
     let data = SetRegistry::commitBatchCall::from(commitment);
     let request = TransactionRequest::default()
         .with_from(Anvil::account(1).address())

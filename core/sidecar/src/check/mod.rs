@@ -6,6 +6,7 @@ mod contracts;
 mod neighbours;
 mod nodes;
 mod online;
+mod proofs;
 mod report;
 mod rollup;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use eyre::Result;
 
 use super::{
-    accounts, contracts, neighbours, nodes,
+    accounts, contracts, neighbours, nodes, proofs,
     report::{Report, within},
     rollup,
 };
@@ -24,9 +24,10 @@ pub(crate) async fn check(config: &Config, signers: &[NamedSigner]) -> Result<Re
     let tracking = tokio::spawn(tracking);
     let deadline = config.chain.rpc_timeout * 2;
     let registry = config.chain.registry.to_string();
-    let (nodes, rollup, contracts, accounts, sequencer, lease, ports, data) = tokio::join!(
+    let (nodes, rollup, proofs, contracts, accounts, sequencer, lease, ports, data) = tokio::join!(
         nodes::check(config, deadline),
         within(deadline, "rollup", "[rollup]", rollup::check(config, &provider)),
+        within(deadline, "proofs", "[chain]", proofs::check(config, &provider)),
         within(deadline, "registry", &registry, contracts::check(config, &provider)),
         accounts::check(config, &provider, &heads, signers, deadline),
         within(
@@ -45,6 +46,9 @@ pub(crate) async fn check(config: &Config, signers: &[NamedSigner]) -> Result<Re
         within(deadline, "data", "sidecar.data_dir", neighbours::data_dir(config)),
     );
     tracking.abort();
-    let findings = [nodes, rollup, contracts, accounts, sequencer, lease, ports, data].concat();
+    let findings = [
+        nodes, rollup, proofs, contracts, accounts, sequencer, lease, ports, data,
+    ]
+    .concat();
     Ok(Report::new(findings))
 }

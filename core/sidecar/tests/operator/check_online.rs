@@ -156,3 +156,36 @@ async fn each_fault_of_the_chain_is_named() {
     chain_.mine(1).await.unwrap();
     expect(&desk, "a clock that is an hour ahead", default(), None, &["head"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_proofs_cannot_be_made_the_nodes_setting_is_named() {
+    let desk = Desk::with(Sequencer::builder().seed(34)).await;
+    let node = desk.stack.chain.url().clone();
+    let proxy = RpcProxy::start(node.clone()).await.unwrap();
+    let gone = "missing trie node 59030c2a (path ) state 0x59030c2a is not available";
+    proxy.inject(Rule::on(["eth_getProof"], Action::error(gone)));
+    let proofs = async |proof_url: &str| {
+        let settings = Settings {
+            chain: format!("rpc_urls = [\"{}\"]\n{proof_url}", proxy.url()),
+            more: format!("[l1]\nrpc_url = \"{node}\"\nportal = \"0x1111111111111111111111111111111111111111\"\n"),
+            ..Settings::default()
+        };
+        let (found, report) = problems(&desk, settings, None).await;
+        let checks = report["checks"].as_array().unwrap().iter();
+        let check = checks
+            .filter(|check| check["check"] == "proofs")
+            .next_back()
+            .cloned()
+            .unwrap();
+        (found.contains("proofs"), check)
+    };
+    let (failed, check) = proofs("").await;
+    assert!(failed, "{check}");
+    let advice = check["advice"].as_str().unwrap();
+    assert!(
+        advice.contains("--gcmode archive") && advice.contains("`chain.proof_url`"),
+        "{advice}"
+    );
+    let (failed, check) = proofs(&format!("proof_url = \"{node}\"")).await;
+    assert!(!failed && check["status"] == "ok", "{check}");
+}
