@@ -26,7 +26,7 @@ use url::Url;
 
 pub use self::{
     builder::{OpStackBuilder, Parts},
-    l1::{ALPHABET_GAME, FINALITY_DELAY, GAME_CLOCK, L1_CHAIN_ID, L1Contracts},
+    l1::{ALPHABET_GAME, FINALITY_DELAY, GAME_CLOCK, L1_CHAIN_ID, L1Contracts, start_l1},
     part::Part,
     system_config::SystemConfigChange,
 };

@@ -96,6 +96,25 @@ pub(super) async fn start(values: &SystemConfigValues) -> Result<(Anvil, L1Contr
     Ok((l1, contracts))
 }
 
+/// An L1 with a chain's contracts on it and no chain behind them: for tests of what asks L1 alone. `anchor` is the output
+/// root of block 0, which is not looked at unless somebody plays a game down to it. Makes a block every two seconds, and
+/// whenever a test asks for one.
+///
+/// # Errors
+/// [`OpStackError`]; the contracts have to be installed, and no program but anvil.
+pub async fn start_l1(anchor: B256) -> Result<(Anvil, L1Contracts), OpStackError> {
+    let values = SystemConfigValues {
+        gas_limit: 30_000_000,
+        base_fee_scalar: 0,
+        blob_base_fee_scalar: 0,
+        owner: Anvil::account(OWNER).address(),
+        batch_inbox: Address::repeat_byte(0xba),
+    };
+    let (l1, contracts) = start(&values).await?;
+    set_anchor(&l1, &contracts, anchor).await?;
+    Ok((l1, contracts))
+}
+
 /// Tells L1 the output that the first games build on.
 pub(super) async fn set_anchor(l1: &Anvil, contracts: &L1Contracts, root: B256) -> Result<(), OpStackError> {
     let output = AnchorStateRegistry::OutputRoot {
