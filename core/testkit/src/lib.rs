@@ -13,6 +13,7 @@
 //! Everything listens on the loopback interface, on free ports, and ends when it is dropped.
 
 pub mod anvil;
+mod connections;
 mod contracts;
 pub mod op_stack;
 mod postgres;
@@ -25,6 +26,7 @@ mod stack;
 mod tcp_proxy;
 
 pub use anvil::{Anvil, AnvilError};
+pub use connections::connections;
 pub use contracts::{Contracts, DeployError, deploy, deploy_on};
 pub use op_stack::{OpStack, OpStackError};
 pub use postgres::{Postgres, PostgresError};

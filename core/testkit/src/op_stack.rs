@@ -10,13 +10,16 @@ mod batcher;
 mod bindings;
 mod builder;
 mod challenger;
+mod disputes;
 mod genesis;
 mod geth;
 mod l1;
+mod lone_geth;
 mod node;
 mod part;
 mod programs;
 mod proposer;
+mod shared;
 mod system_config;
 
 use std::{io, path::PathBuf};
@@ -26,8 +29,11 @@ use url::Url;
 
 pub use self::{
     builder::{OpStackBuilder, Parts},
+    disputes::Disputes,
     l1::{ALPHABET_GAME, FINALITY_DELAY, GAME_CLOCK, L1_CHAIN_ID, L1Contracts, start_l1},
+    lone_geth::LoneGeth,
     part::Part,
+    shared::{Receipt, SharedStack, Turn, signed, transaction},
     system_config::SystemConfigChange,
 };
 use crate::{Anvil, AnvilError, ProcessError, RpcFailure};

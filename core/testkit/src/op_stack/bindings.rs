@@ -10,6 +10,8 @@ sol! {
 
     interface SuperchainConfig {
         function initialize(address guardian, bool paused) external;
+        function pause(string identifier) external;
+        function unpause() external;
     }
 
     interface SystemConfig {
@@ -54,12 +56,17 @@ sol! {
             address superchainConfig,
             uint32 initialRespectedGameType
         ) external;
+        function blacklistDisputeGame(address game) external;
+        function setRespectedGameType(uint32 gameType) external;
     }
 
     interface DisputeGameFactory {
         function initialize(address owner) external;
         function setImplementation(uint32 gameType, address implementation) external;
         function setInitBond(uint32 gameType, uint256 bond) external;
+        function initBonds(uint32 gameType) external view returns (uint256);
+        function gameImpls(uint32 gameType) external view returns (address);
+        function create(uint32 gameType, bytes32 rootClaim, bytes extraData) external payable returns (address);
     }
 
     interface DelayedWETH {
@@ -78,5 +85,12 @@ sol! {
         }
 
         function initialize(StartingAnchorRoot[] roots) external;
+    }
+
+    interface FaultDisputeGame {
+        function getRequiredBond(uint128 position) external view returns (uint256);
+        function attack(bytes32 disputed, uint256 parentIndex, bytes32 claim) external payable;
+        function resolveClaim(uint256 claimIndex, uint256 numToResolve) external;
+        function resolve() external returns (uint8);
     }
 }

@@ -234,7 +234,7 @@ fn secret() -> String {
     alloy_primitives::hex::encode(rand::rng().random::<[u8; 32]>())
 }
 
-fn connect(url: &Url) -> Result<L2Provider, OpStackError> {
+pub(super) fn connect(url: &Url) -> Result<L2Provider, OpStackError> {
     Ok(set_chain::connect(&EndpointConfig {
         rpc_urls: vec![url.clone()],
         chain_id: Some(DEVNET_CHAIN_ID),

@@ -339,7 +339,7 @@ impl<'a> Deployment<'a> {
 }
 
 /// Makes blocks until every transaction is in one, and checks that each succeeded.
-async fn mined(l1: &Anvil, sent: &[(&'static str, Value)]) -> Result<(), OpStackError> {
+pub(super) async fn mined(l1: &Anvil, sent: &[(&'static str, Value)]) -> Result<(), OpStackError> {
     for (what, hash) in sent {
         let receipt = loop {
             let receipt: Value = l1

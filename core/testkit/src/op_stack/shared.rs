@@ -147,11 +147,7 @@ impl Turn<'_> {
         let faucet = Anvil::account(FAUCET);
         let hash = {
             let _one_at_a_time = self.faucet.lock().await;
-            let nonce = self
-                .provider
-                .get_transaction_count(faucet.address())
-                .pending()
-                .await?;
+            let nonce = self.provider.get_transaction_count(faucet.address()).pending().await?;
             let transfer = TxEip1559 {
                 nonce,
                 to: TxKind::Call(account.address()),
