@@ -66,6 +66,7 @@ sol! {
         function setInitBond(uint32 gameType, uint256 bond) external;
         function initBonds(uint32 gameType) external view returns (uint256);
         function gameImpls(uint32 gameType) external view returns (address);
+        event DisputeGameCreated(address indexed disputeProxy, uint32 indexed gameType, bytes32 indexed rootClaim);
         function create(uint32 gameType, bytes32 rootClaim, bytes extraData) external payable returns (address);
     }
 
