@@ -39,3 +39,15 @@ install_contract_tools() {
         fail "npm could not install the contract tools; its message is above"
     cp contracts/package-lock.json "$marker"
 }
+
+# Installs the pinned contracts of L1, compiled, that an OP Stack chain on this machine settles on.
+install_l1_contracts() {
+    local marker=op-stack/l1-contracts/node_modules/.installed-lock
+    if [ -f "$marker" ] && cmp -s op-stack/l1-contracts/package-lock.json "$marker"; then
+        return
+    fi
+    step "Installing the OP Stack's L1 contracts into op-stack/l1-contracts/node_modules (about 130 MB, once)"
+    npm --prefix op-stack/l1-contracts ci --ignore-scripts --no-fund --no-audit ||
+        fail "npm could not install the L1 contracts; its message is above"
+    cp op-stack/l1-contracts/package-lock.json "$marker"
+}

@@ -12,8 +12,14 @@ use eyre::{Result, bail};
 #[derive(Debug, Parser)]
 #[command(name = "devnet", bin_name = "./scripts/devnet", version, max_term_width = 100)]
 pub(crate) struct Arguments {
+    /// Run the OP Stack: op-geth, op-node, op-batcher, op-proposer and op-challenger on an L1 with the real contracts,
+    /// and follow each commitment down to L1. Without it the chain is anvil's, which settles nowhere.
+    #[arg(long)]
+    pub(crate) op_stack: bool,
+
     /// End with 0 once so many commitments are anchored, all their inclusion proofs verified on chain,
-    /// and each is reported to the sequencer; end with 1, and say why, if that fails.
+    /// and each is reported to the sequencer; end with 1, and say why, if that fails. With --op-stack, once they
+    /// are finalized, and each was reported when it was safe and not before.
     #[arg(long, value_name = "N")]
     pub(crate) until: Option<usize>,
 
@@ -29,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 3)]
     pub(crate) streams: usize,
 
-    /// Port of the chain.
+    /// Port of the chain's JSON-RPC.
     #[arg(long, value_name = "PORT", default_value_t = 8545)]
     pub(crate) chain_port: u16,
 

@@ -4,8 +4,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod arguments;
+mod chain;
 mod network;
 mod proofs;
+mod reports;
+mod show;
 mod watch;
 
 use std::process::ExitCode;
@@ -14,7 +17,7 @@ use clap::Parser;
 use eyre::{Result, eyre};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{arguments::Arguments, network::Network, watch::Watch};
+use self::{arguments::Arguments, chain::Chain, network::Network, watch::Watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -31,7 +34,14 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<()> {
     arguments.check_ports()?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    println!("Starting the chain, its contracts, the sequencer and the sidecar …");
+    println!(
+        "Starting {}, its contracts, the sequencer and the sidecar …",
+        match arguments.op_stack {
+            true =>
+                "L1 with the OP Stack's contracts, op-geth, op-node, op-batcher, op-proposer, op-challenger: the chain",
+            false => "the chain",
+        }
+    );
     let network = tokio::select! {
         network = Network::start(arguments) => network?,
         _ = interrupt.recv() => return Ok(()),
@@ -55,14 +65,15 @@ async fn run(arguments: &Arguments) -> Result<()> {
     };
     println!(
         "The sidecar's log is in {}",
-        network::keep_log(arguments, &network)?.display()
+        network::keep_logs(arguments, &network)?.display()
     );
     outcome.and(stopped)
 }
 
 fn print_endpoints(network: &Network) {
-    let rows = [
-        ("chain (eth_*)", network.stack.chain.url().to_string()),
+    let mut rows = vec![("chain (eth_*)", network.chain.url().to_string())];
+    rows.extend(network.chain.endpoints());
+    rows.extend([
         (
             "sidecar (set_*)",
             format!("{}  HTTP and WebSocket", network.sidecar.rpc.url()),
@@ -71,24 +82,28 @@ fn print_endpoints(network: &Network) {
             "health, metrics",
             format!("{}healthz  {}metrics", network.sidecar.health, network.sidecar.health),
         ),
-        ("sequencer", network.stack.sequencer.url().to_string()),
-        ("SetRegistry", network.stack.contracts.registry.to_string()),
-        ("SetPaymaster", network.stack.contracts.paymaster.to_string()),
-    ];
+        ("sequencer", network.sequencer.url().to_string()),
+        ("SetRegistry", network.contracts.registry.to_string()),
+        ("SetPaymaster", network.contracts.paymaster.to_string()),
+    ]);
     println!();
     for (name, place) in rows {
-        println!("  {name:<16} {place}");
+        println!("  {name:<18} {place}");
     }
     println!("\nCtrl-C stops all of it.\n");
 }
 
 async fn watch(network: &Network, until: Option<usize>) -> Result<()> {
-    let anchored = Watch::new(network).until(until).await?;
-    let verified = proofs::verify(network, &anchored).await?;
-    proofs::check_reports(network, &anchored)?;
+    let done = Watch::new(network).until(until).await?;
+    let verified = proofs::verify(network, &done).await?;
+    reports::check(network, &done)?;
+    let state = match network.chain {
+        Chain::Anvil(_) => "anchored and reported",
+        Chain::OpStack(_) => "finalized, each reported when it was safe",
+    };
     println!(
-        "\n{} commitments anchored and reported; {verified} inclusion proofs verified on chain",
-        anchored.len()
+        "\n{} commitments {state}; {verified} inclusion proofs verified on chain",
+        done.len()
     );
     Ok(())
 }

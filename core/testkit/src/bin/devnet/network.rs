@@ -1,46 +1,53 @@
 //! Everything that a devnet runs, started in order and stopped together.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use eyre::{Result, WrapErr, ensure};
-use set_testkit::{Anvil, Sequencer, Sidecar, Stack, sequencer::Load};
+use set_testkit::{
+    Anvil, Contracts, OpStack, Sequencer, Sidecar, SidecarBuilder, Stack,
+    sequencer::{Load, SequencerBuilder},
+};
 
-use crate::arguments::{Arguments, Plugins};
+use crate::{
+    arguments::{Arguments, Plugins},
+    chain::Chain,
+};
 
 /// Seconds between blocks, as on Set Chain.
 const BLOCK_TIME: u64 = 2;
 
 /// A running devnet. Whatever still runs is killed when it is dropped.
 pub(crate) struct Network {
-    pub(crate) stack: Stack,
     pub(crate) sidecar: Sidecar,
+    pub(crate) sequencer: Sequencer,
+    pub(crate) contracts: Contracts,
+    pub(crate) chain: Chain,
 }
 
 impl Network {
     pub(crate) async fn start(arguments: &Arguments) -> Result<Self> {
-        let load = Load {
-            interval: arguments.interval(),
-            events: 1..=8,
-            batches: None,
-        };
-        let chain = Anvil::builder().block_time(BLOCK_TIME).port(arguments.chain_port);
-        let sequencer = Sequencer::builder()
-            .port(arguments.sequencer_port)
-            .seed(rand::random())
-            .streams(arguments.streams)
-            .load(load);
-        let stack = Stack::start(chain, sequencer, &arguments.dir).await?;
-
-        let mut sidecar = stack
-            .sidecar(sidecar_binary()?)
-            .set("sidecar.data_dir", fresh_data_dir(arguments)?.display())
-            .set("rpc.listen", format_args!("127.0.0.1:{}", arguments.rpc_port))
-            .set("rpc.health_listen", format_args!("127.0.0.1:{}", arguments.health_port));
-        if arguments.plugins == Plugins::Files {
-            sidecar = sidecar.overlay("config/plugin-files.toml");
+        if arguments.op_stack {
+            let chain = OpStack::builder(arguments.dir.join("op-stack"))
+                .port(arguments.chain_port)
+                .start();
+            let stack = Stack::beside(&Arc::new(chain.await?), sequencer(arguments), &arguments.dir).await?;
+            let sidecar = start_sidecar(arguments, stack.sidecar(sidecar_binary()?)).await?;
+            return Ok(Self {
+                sidecar,
+                sequencer: stack.sequencer,
+                contracts: stack.contracts,
+                chain: Chain::OpStack(stack.chain),
+            });
         }
-        let sidecar = sidecar.start().await?;
-        Ok(Self { stack, sidecar })
+        let chain = Anvil::builder().block_time(BLOCK_TIME).port(arguments.chain_port);
+        let stack = Stack::start(chain, sequencer(arguments), &arguments.dir).await?;
+        let sidecar = start_sidecar(arguments, stack.sidecar(sidecar_binary()?)).await?;
+        Ok(Self {
+            sidecar,
+            sequencer: stack.sequencer,
+            contracts: stack.contracts,
+            chain: Chain::Anvil(stack.chain),
+        })
     }
 
     /// Asks the sidecar to finish.
@@ -51,12 +58,41 @@ impl Network {
     }
 }
 
-/// Keeps what the sidecar logged, and says where.
-pub(crate) fn keep_log(arguments: &Arguments, network: &Network) -> Result<PathBuf> {
+/// Keeps what was logged, and says where the sidecar's part is.
+pub(crate) fn keep_logs(arguments: &Arguments, network: &Network) -> Result<PathBuf> {
     let file = arguments.dir.join("sidecar.log");
     let lines = network.sidecar.process.lines().join("\n");
     fs::write(&file, lines).wrap_err_with(|| format!("cannot write {}", file.display()))?;
+    let dir = &arguments.dir;
+    network
+        .chain
+        .keep_logs(dir)
+        .wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
     Ok(file)
+}
+
+fn sequencer(arguments: &Arguments) -> SequencerBuilder {
+    let load = Load {
+        interval: arguments.interval(),
+        events: 1..=8,
+        batches: None,
+    };
+    Sequencer::builder()
+        .port(arguments.sequencer_port)
+        .seed(rand::random())
+        .streams(arguments.streams)
+        .load(load)
+}
+
+async fn start_sidecar(arguments: &Arguments, sidecar: SidecarBuilder) -> Result<Sidecar> {
+    let mut sidecar = sidecar
+        .set("sidecar.data_dir", fresh_data_dir(arguments)?.display())
+        .set("rpc.listen", format_args!("127.0.0.1:{}", arguments.rpc_port))
+        .set("rpc.health_listen", format_args!("127.0.0.1:{}", arguments.health_port));
+    if arguments.plugins == Plugins::Files {
+        sidecar = sidecar.overlay("config/plugin-files.toml");
+    }
+    Ok(sidecar.start().await?)
 }
 
 /// The chain starts from nothing, so what was kept of another one goes.

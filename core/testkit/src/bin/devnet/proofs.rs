@@ -1,6 +1,4 @@
-//! Checking what was anchored: every event's proof on chain, every report at the sequencer.
-
-use std::collections::HashSet;
+//! Checking every event's proof on chain.
 
 use alloy::eips::BlockId;
 use eyre::{Result, ensure};
@@ -16,7 +14,7 @@ use crate::network::Network;
 /// # Errors
 /// Names the first event whose proof does not hold.
 pub(crate) async fn verify(network: &Network, commitments: &[Commitment]) -> Result<usize> {
-    let registry = RegistryReader::new(network.stack.chain.provider().clone(), network.stack.contracts.registry);
+    let registry = RegistryReader::new(network.chain.provider().clone(), network.contracts.registry);
     let mut verified = 0;
     for commitment in commitments {
         let batch = commitment.batch_id;
@@ -34,7 +32,6 @@ pub(crate) async fn verify(network: &Network, commitments: &[Commitment]) -> Res
                 events_root: serde_json::from_value(answer["eventsRoot"].clone())?,
             };
             let (event, _) = network
-                .stack
                 .sequencer
                 .event(batch, sequence)
                 .ok_or_else(|| eyre::eyre!("no event {sequence}"))?;
@@ -54,27 +51,4 @@ pub(crate) async fn verify(network: &Network, commitments: &[Commitment]) -> Res
         }
     }
     Ok(verified)
-}
-
-/// Checks that the sequencer recorded every one of them, none with two hashes.
-pub(crate) fn check_reports(network: &Network, commitments: &[Commitment]) -> Result<()> {
-    let reports = network.stack.sequencer.reports();
-    let recorded: HashSet<_> = reports
-        .iter()
-        .filter(|report| report.recorded)
-        .map(|report| report.batch_id)
-        .collect();
-    for commitment in commitments {
-        ensure!(
-            recorded.contains(&commitment.batch_id),
-            "batch {} was never reported",
-            commitment.batch_id
-        );
-    }
-    let contradictions = network.stack.sequencer.contradictions();
-    ensure!(
-        contradictions.is_empty(),
-        "reported with more than one hash: {contradictions:?}"
-    );
-    Ok(())
 }

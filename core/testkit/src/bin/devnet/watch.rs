@@ -1,8 +1,7 @@
-//! Showing commitments on their way.
+//! Following commitments on their way.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::IsTerminal,
     time::{Duration, Instant},
 };
 
@@ -14,7 +13,12 @@ use set_chain::bindings::SetRegistry;
 use set_types::{BatchId, Commitment};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::network::Network;
+use crate::{
+    chain::{Chain, SettledHeads, quantity},
+    network::Network,
+    reports::Reports,
+    show::{show, tail},
+};
 
 /// How often the sidecar is asked.
 const LOOK: Duration = Duration::from_millis(400);
@@ -26,13 +30,32 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// What is known of the commitments so far.
 pub(crate) struct Watch<'a> {
     network: &'a Network,
-    /// Commitments that are not reported yet, and the stage last shown.
-    open: BTreeMap<BatchId, Option<String>>,
+    /// Commitments of which more is to come.
+    open: BTreeMap<BatchId, Shown>,
     /// How many of the sequencer's commitments were taken up.
     seen: usize,
-    anchored: Vec<Commitment>,
+    reports: Reports,
+    done: Vec<Commitment>,
     receipts: HashMap<B256, (u64, usize)>,
     progress: Instant,
+}
+
+/// What was shown of a commitment.
+#[derive(Default)]
+struct Shown {
+    /// The stage before inclusion.
+    stage: String,
+    settlement: Option<Settlement>,
+    reported: bool,
+    claimed: bool,
+}
+
+/// How settled a commitment's block is, in the order of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Settlement {
+    Included,
+    Safe,
+    Finalized,
 }
 
 impl<'a> Watch<'a> {
@@ -41,24 +64,26 @@ impl<'a> Watch<'a> {
             network,
             open: BTreeMap::new(),
             seen: 0,
-            anchored: vec![],
+            reports: Reports::default(),
+            done: vec![],
             receipts: HashMap::new(),
             progress: Instant::now(),
         }
     }
 
-    /// Shows every step until `count` commitments are anchored and reported; forever without a count.
+    /// Shows every step until `count` commitments are done: reported, and finalized on a chain that settles.
+    /// Without a count, forever.
     pub(crate) async fn until(mut self, count: Option<usize>) -> Result<Vec<Commitment>> {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while count.is_none_or(|count| self.anchored.len() < count) {
+        while count.is_none_or(|count| self.done.len() < count) {
             ticks.tick().await;
             self.look().await?;
             if count.is_some() && self.progress.elapsed() > PATIENCE {
-                bail!("nothing was anchored for {PATIENCE:?}. {}", self.what_waits().await);
+                bail!("nothing went on for {PATIENCE:?}. {}", self.what_waits().await);
             }
         }
-        Ok(self.anchored)
+        Ok(self.done)
     }
 
     async fn look(&mut self) -> Result<()> {
@@ -66,10 +91,14 @@ impl<'a> Watch<'a> {
             let lines = self.network.sidecar.process.lines();
             bail!("the sidecar ended ({status}); its last lines:\n{}", tail(&lines, 15));
         }
-        let made = self.network.stack.sequencer.commitments();
+        if let Some(problem) = self.network.chain.ended() {
+            bail!("{problem}");
+        }
+        let heads = self.reports.look(self.network).await?;
+        let made = self.network.sequencer.commitments();
         for commitment in &made[self.seen..] {
             show("pending", commitment, "");
-            self.open.insert(commitment.batch_id, None);
+            self.open.insert(commitment.batch_id, Shown::default());
         }
         self.seen = made.len();
         let by_id: HashMap<_, _> = made
@@ -78,72 +107,79 @@ impl<'a> Watch<'a> {
             .collect();
         let waiting: Vec<_> = self.open.keys().copied().collect();
         for batches in waiting.chunks(AT_ONCE) {
-            let answers = self
-                .network
-                .sidecar
-                .rpc
-                .batch(
-                    "set_getCommitment",
-                    batches.iter().map(|batch| json!([batch])).collect(),
-                )
-                .await?;
+            let calls = batches.iter().map(|batch| json!([batch])).collect();
+            let answers = self.network.sidecar.rpc.batch("set_getCommitment", calls).await?;
             for (batch, answer) in batches.iter().zip(answers) {
                 if let Some(commitment) = by_id.get(batch) {
-                    self.step(commitment, &answer).await?;
+                    self.step(commitment, &answer, heads).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Shows where a commitment stands, if that is news.
-    async fn step(&mut self, commitment: &Commitment, answer: &Value) -> Result<()> {
-        let Some(stage) = answer["stage"].as_str() else {
+    /// Shows what is new of a commitment.
+    async fn step(&mut self, commitment: &Commitment, answer: &Value, heads: Option<SettledHeads>) -> Result<()> {
+        let batch = commitment.batch_id;
+        let Some(mut shown) = self.open.remove(&batch) else {
             return Ok(());
         };
-        let shown = self.open.get(&commitment.batch_id).cloned().flatten();
-        if shown.as_deref() == Some(stage) {
-            return Ok(());
+        let settles = matches!(self.network.chain, Chain::OpStack(_));
+        let settlement = settlement(answer);
+        if settlement.is_none() {
+            show_stage(&mut shown, commitment, answer);
         }
-        let was_anchored = shown.as_deref().is_some_and(is_anchored);
-        if is_anchored(stage) && !was_anchored {
-            let details = self.anchor(answer).await?;
-            show("anchored", commitment, &details);
+        if shown.settlement.is_none() && settlement.is_some() {
+            show("included", commitment, &self.inclusion(answer).await?);
+            shown.settlement = Some(Settlement::Included);
         }
-        match stage {
-            "reported" => {
-                show("reported", commitment, "the sequencer knows");
-                self.open.remove(&commitment.batch_id);
-                self.anchored.push(commitment.clone());
-                self.progress = Instant::now();
-                return Ok(());
-            }
-            "sent" => show("sent", commitment, answer["txHash"].as_str().unwrap_or_default()),
-            "held" | "blocked" | "quarantined" => {
-                show(stage, commitment, answer["reason"].as_str().unwrap_or_default());
-            }
-            _ => {}
+        if settles && shown.settlement < Some(Settlement::Safe) && settlement >= Some(Settlement::Safe) {
+            show("safe", commitment, &carried(answer));
+            shown.settlement = Some(Settlement::Safe);
         }
-        self.open.insert(commitment.batch_id, Some(stage.to_owned()));
+        if !shown.reported && answer["reported"] == true {
+            show("reported", commitment, "the sequencer knows");
+            shown.reported = true;
+        }
+        if settles && shown.settlement < Some(Settlement::Finalized) && settlement == Some(Settlement::Finalized) {
+            show("finalized", commitment, "");
+            shown.settlement = settlement;
+            self.check_finalized(batch, answer, heads)?;
+        }
+        let was_done = self.done.iter().any(|done| done.batch_id == batch);
+        let is_done = shown.reported && (!settles || shown.settlement == Some(Settlement::Finalized));
+        if is_done && !was_done {
+            self.done.push(commitment.clone());
+            self.progress = Instant::now();
+        }
+        if !shown.claimed && answer["claim"].is_object() {
+            show("claimed", commitment, &claim(&answer["claim"]));
+            shown.claimed = true;
+        }
+        if !is_done || (settles && !shown.claimed) {
+            self.open.insert(batch, shown);
+        }
         Ok(())
     }
 
-    /// Block, gas and transaction of an anchored commitment.
-    async fn anchor(&mut self, answer: &Value) -> Result<String> {
-        let block = answer["blockNumber"]
-            .as_str()
-            .map(|hex| u64::from_str_radix(hex.trim_start_matches("0x"), 16));
-        let block = block.transpose()?.unwrap_or_default();
+    /// What the sidecar calls finalized the chain must call so too, and the report must have come before.
+    fn check_finalized(&self, batch: BatchId, answer: &Value, heads: Option<SettledHeads>) -> Result<()> {
+        let block = quantity(&answer["blockNumber"]);
+        if let (Some(heads), Some(block)) = (heads, block)
+            && block > heads.finalized.max(heads.safe)
+        {
+            bail!("the sidecar calls block {block} of batch {batch} finalized, and op-node does not even call it safe");
+        }
+        self.reports.finalized(batch)
+    }
+
+    /// Block, gas and transaction of a commitment.
+    async fn inclusion(&mut self, answer: &Value) -> Result<String> {
+        let block = quantity(&answer["blockNumber"]).unwrap_or_default();
         let hash: B256 = serde_json::from_value(answer["txHash"].clone())?;
         if !self.receipts.contains_key(&hash) {
-            let receipt = self
-                .network
-                .stack
-                .chain
-                .provider()
-                .get_transaction_receipt(hash)
-                .await?;
-            let Some(receipt) = receipt else {
+            let provider = self.network.chain.provider();
+            let Some(receipt) = provider.get_transaction_receipt(hash).await? else {
                 return Ok(format!("block {block}  tx {hash}"));
             };
             let logs = receipt.inner.inner.logs();
@@ -160,12 +196,8 @@ impl<'a> Watch<'a> {
 
     /// What the sidecar says of those that are not anchored.
     async fn what_waits(&self) -> String {
-        match self
-            .network
-            .sidecar
-            .call("set_pendingCommitments", json!([null, null, null, 10]))
-            .await
-        {
+        let first = json!([null, null, null, 10]);
+        match self.network.sidecar.call("set_pendingCommitments", first).await {
             Ok(pending) => {
                 let lines = pending["items"].as_array().into_iter().flatten().map(|item| {
                     let reason = item["reason"].as_str().unwrap_or("no reason given");
@@ -181,30 +213,39 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn is_anchored(stage: &str) -> bool {
-    matches!(stage, "included" | "safe" | "finalized" | "reported")
+/// How settled the sidecar calls a commitment's block.
+fn settlement(answer: &Value) -> Option<Settlement> {
+    match answer["settlement"].as_str()? {
+        "included" => Some(Settlement::Included),
+        "safe" => Some(Settlement::Safe),
+        _ => Some(Settlement::Finalized),
+    }
 }
 
-fn show(stage: &str, commitment: &Commitment, details: &str) {
-    let colour = match stage {
-        "anchored" => "32",
-        "reported" => "36",
-        "held" | "blocked" | "quarantined" => "33",
-        _ => "2",
-    };
-    let (start, end) = if std::io::stdout().is_terminal() {
-        (format!("\x1b[{colour}m"), "\x1b[0m")
-    } else {
-        (String::new(), "")
-    };
-    let batch: String = commitment.batch_id.to_string().chars().take(8).collect();
-    let store: String = commitment.store_id.to_string().chars().take(4).collect();
-    let range = format!("{}-{}", commitment.sequence_start, commitment.sequence_end);
-    let line = format!("{start}{stage:<11}{end} {batch}  store {store}  events {range:<9} {details}");
-    println!("{}", line.trim_end());
+/// Shows the stage of a commitment that is in no block yet, where that is news.
+fn show_stage(shown: &mut Shown, commitment: &Commitment, answer: &Value) {
+    let stage = answer["stage"].as_str().unwrap_or_default();
+    if shown.stage == stage {
+        return;
+    }
+    match stage {
+        "sent" => show("sent", commitment, answer["txHash"].as_str().unwrap_or_default()),
+        "held" | "blocked" | "quarantined" => show(stage, commitment, answer["reason"].as_str().unwrap_or_default()),
+        _ => {}
+    }
+    stage.clone_into(&mut shown.stage);
 }
 
-/// The last lines of a program's output.
-pub(crate) fn tail(lines: &[String], count: usize) -> String {
-    lines[lines.len().saturating_sub(count)..].join("\n")
+/// The L1 block that carries a commitment's block, where op-node told it.
+fn carried(answer: &Value) -> String {
+    match quantity(&answer["safeL1Block"]["number"]) {
+        Some(number) => format!("L1 block {number}"),
+        None => String::new(),
+    }
+}
+
+/// The game that claims a commitment's block.
+fn claim(claim: &Value) -> String {
+    let block = quantity(&claim["l2Block"]).map_or_else(String::new, |block| format!("  up to block {block}"));
+    format!("game {}{block}", claim["game"].as_str().unwrap_or_default())
 }
