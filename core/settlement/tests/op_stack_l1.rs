@@ -156,7 +156,6 @@ async fn a_false_game_is_worth_nothing() {
             index: false_claim.index,
             ..honest
         },
-        GameClaim { index: 2, ..honest },
         GameClaim { game_type: 0, ..honest },
         GameClaim {
             game: Address::repeat_byte(9),
@@ -174,6 +173,8 @@ async fn a_false_game_is_worth_nothing() {
             "{mixture:?}: {standing:?}"
         );
     }
+    let later = GameClaim { index: 2, ..honest };
+    assert_eq!(rig.doubts(later).await, [Doubt::NotListed(2)]);
     for other in [
         GameClaim {
             root_claim: false_claim.root_claim,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod op_stack;
 mod rig;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,20 +1,21 @@
-//! A chain with the real registry on it, an index of it, and games that claim its blocks.
+//! A registry that is followed, games that claim its chain's blocks, and proofs that are kept.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{ops::Deref, path::Path, sync::Arc, time::Duration};
 
 use alloy::{
-    network::{ReceiptResponse, TransactionBuilder},
+    consensus::{SignableTransaction, TxEip1559},
+    eips::eip2718::Encodable2718,
+    network::TxSignerSync,
     providers::Provider,
-    rpc::types::TransactionRequest,
 };
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, TxKind, keccak256};
 use alloy_sol_types::{SolCall, SolEvent};
 use set_chain::{
-    BlockRef, ChainView,
+    ChainView, L2Provider,
     bindings::SetRegistry::{Batch, BatchCommitted, Run, commitBatchCall, commitBatchesCall},
     track,
 };
-use set_index::{Anchored, Entry, Index, Step};
+use set_index::{Anchored, Follower, FollowerOptions, Index, LogDecoder};
 use set_proof::{Chain, GameClaim, SettlementProof};
 use set_settlement::capture::{CaptureSettings, CaptureStatus, Captures, Claimed, Claims, Prover};
 use set_testkit::{
@@ -22,128 +23,92 @@ use set_testkit::{
     anvil::{AnvilBuilder, DEVNET_CHAIN_ID},
     deploy,
 };
-use set_types::{BatchId, CommittedLog};
+use set_types::{BatchId, CommittedLog, DecodeRequest, DecodeResponse, LogFilter};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use url::Url;
 
 /// Far above what any step takes; only a hang reaches it.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_secs(120);
+/// The development account that commits.
+pub(crate) const SEQUENCER: usize = 1;
 
-pub(crate) struct Rig {
-    pub(crate) anvil: Anvil,
-    pub(crate) contracts: Contracts,
+/// A registry on some chain, and an index that follows it.
+pub(crate) struct Ledger {
+    provider: L2Provider,
+    contracts: Contracts,
     pub(crate) index: Index,
-    heads: watch::Receiver<Arc<ChainView>>,
+    pub(crate) heads: watch::Receiver<Arc<ChainView>>,
     pub(crate) claims: watch::Sender<Claims>,
-    tracking: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
     streams: u64,
+    nonce: u64,
 }
 
-impl Rig {
-    pub(crate) async fn start(anvil: AnvilBuilder) -> Self {
-        let anvil = anvil.no_mining().spawn().await.unwrap();
-        let contracts = deploy(&anvil, Anvil::account(1).address()).await.unwrap();
-        let (heads, tracking) = track(anvil.provider().clone(), DEVNET_CHAIN_ID, Duration::from_millis(20));
+impl Ledger {
+    pub(crate) async fn follow(provider: L2Provider, contracts: Contracts) -> Self {
+        let (heads, tracking) = track(provider.clone(), DEVNET_CHAIN_ID, Duration::from_millis(20));
         let index = Index::open(None).await.unwrap();
-        index.confirm();
+        let options = FollowerOptions {
+            chain_id: DEVNET_CHAIN_ID,
+            from_block: contracts.block,
+            max_range: 1_000,
+        };
+        let decoder = RegistryLogs(contracts.registry);
+        let follower = Follower::new(provider.clone(), decoder, index.clone(), heads.clone(), options);
+        let tasks = vec![
+            tokio::spawn(tracking),
+            tokio::spawn(follower.run(std::future::pending())),
+        ];
         Self {
-            anvil,
+            nonce: provider
+                .get_transaction_count(Anvil::account(SEQUENCER).address())
+                .await
+                .unwrap(),
+            provider,
             contracts,
             index,
             heads,
             claims: watch::Sender::new(Claims::default()),
-            tracking: tokio::spawn(tracking),
+            tasks,
             streams: 0,
         }
     }
 
-    /// Commits so many batches in slots and so many in code, in one block; the index follows.
-    pub(crate) async fn commit(&mut self, in_slots: u64, in_code: u64) -> Vec<BatchId> {
-        let calls: Vec<_> = (0..in_slots).map(|_| self.next_stream().abi_encode()).collect();
-        let runs = (0..in_code).map(|_| {
-            let call = self.next_stream();
-            Run {
-                tenantId: call.tenantId,
-                storeId: call.storeId,
-                prevStateRoot: call.prevStateRoot,
-                sequenceStart: call.sequenceStart,
-                batches: vec![Batch {
-                    batchId: call.batchId,
-                    eventsRoot: call.eventsRoot,
-                    newStateRoot: call.newStateRoot,
-                    eventCount: call.eventCount,
-                }],
-            }
-        });
-        let runs: Vec<_> = runs.collect();
-        let bulk = runs
-            .chunks(100)
-            .map(|runs| commitBatchesCall { runs: runs.to_vec() }.abi_encode());
-        let mut sent = vec![];
-        for data in calls.into_iter().chain(bulk) {
-            let request = TransactionRequest::default()
-                .with_from(Anvil::account(1).address())
-                .with_to(self.contracts.registry)
-                .with_gas_limit(if data.len() > 1_000 { 12_000_000 } else { 400_000 })
-                .with_input(data);
-            let provider = self.anvil.provider();
-            sent.push(*provider.send_transaction(request.into()).await.unwrap().tx_hash());
+    /// Sends so many commitments to be kept in slots, and so many in code.
+    pub(crate) async fn send(&mut self, in_slots: u64, in_code: u64) -> Vec<BatchId> {
+        let single: Vec<_> = (0..in_slots).map(|_| self.next_commitment()).collect();
+        let bulk: Vec<_> = (0..in_code).map(|_| self.next_commitment()).collect();
+        for call in &single {
+            self.send_call(call.abi_encode(), 400_000).await;
         }
-        self.anvil.mine(1).await.unwrap();
-        let mut entries = vec![];
-        for hash in sent {
-            let receipt = self
-                .anvil
-                .provider()
-                .get_transaction_receipt(hash)
-                .await
-                .unwrap()
-                .unwrap();
-            assert!(receipt.status());
-            entries.extend(receipt.inner.logs().iter().filter_map(entry));
+        for calls in bulk.chunks(100) {
+            let runs = calls.iter().map(run).collect();
+            self.send_call(commitBatchesCall { runs }.abi_encode(), 12_000_000)
+                .await;
         }
-        assert_eq!(entries.len() as u64, in_slots + in_code);
-        let batches = entries.iter().map(|entry| entry.log.batch_id).collect();
-        self.follow(entries).await;
-        batches
+        single.iter().chain(&bulk).map(|call| call.batchId.into()).collect()
     }
 
-    /// Makes empty blocks.
-    pub(crate) async fn mine(&self, blocks: u64) {
-        self.anvil.mine(blocks).await.unwrap();
-        self.follow(vec![]).await;
-    }
-
-    async fn follow(&self, entries: Vec<Entry>) {
-        let header = self
-            .anvil
-            .provider()
-            .get_block_by_number(Default::default())
-            .await
-            .unwrap()
-            .unwrap()
-            .header;
-        let head = BlockRef {
-            number: header.number,
-            hash: header.hash,
-            timestamp: header.timestamp,
+    async fn send_call(&mut self, data: Vec<u8>, gas_limit: u64) {
+        let mut transaction = TxEip1559 {
+            chain_id: DEVNET_CHAIN_ID,
+            nonce: self.nonce,
+            gas_limit,
+            max_fee_per_gas: 20_000_000_000,
+            max_priority_fee_per_gas: 1_000_000,
+            to: TxKind::Call(self.contracts.registry),
+            input: data.into(),
+            ..TxEip1559::default()
         };
-        self.index
-            .apply(
-                head,
-                Step {
-                    entries,
-                    opened: vec![],
-                },
-            )
-            .await
+        self.nonce += 1;
+        let signature = Anvil::account(SEQUENCER)
+            .sign_transaction_sync(&mut transaction)
             .unwrap();
-        let mut heads = self.heads.clone();
-        let seen = heads.wait_for(|view| view.latest.is_some_and(|latest| latest.block == head));
-        timeout(HANG, seen).await.unwrap().unwrap();
+        let raw = transaction.into_signed(signature).encoded_2718();
+        let _sent = self.provider.send_raw_transaction(&raw).await.unwrap();
     }
 
-    fn next_stream(&mut self) -> commitBatchCall {
+    fn next_commitment(&mut self) -> commitBatchCall {
         self.streams += 1;
         let name = |what: &str| keccak256(format!("{what} {}", self.streams));
         commitBatchCall {
@@ -159,29 +124,28 @@ impl Rig {
         }
     }
 
-    /// A game that claims the newest block.
-    pub(crate) async fn game(&self, index: u64) -> GameClaim {
-        let block = self
-            .anvil
-            .provider()
-            .get_block_by_number(Default::default())
-            .await
-            .unwrap()
-            .unwrap();
-        let header = block.header;
-        let parts = [
-            B256::ZERO,
-            header.state_root,
-            header.withdrawals_root.unwrap(),
-            header.hash,
-        ];
-        GameClaim {
-            game: Address::with_last_byte(index as u8 + 1),
-            index,
-            game_type: 255,
-            root_claim: keccak256(parts.concat()),
-            l2_block: header.number,
-        }
+    /// Waits until the index is at the chain's newest block.
+    pub(crate) async fn catch_up(&self) {
+        let head = self.provider.get_block_by_number(Default::default()).await.unwrap();
+        let head = head.unwrap().header.number;
+        let mut synced = self.index.synced();
+        let reached = synced.wait_for(|synced| synced.covers(head));
+        timeout(HANG, reached).await.unwrap().unwrap();
+    }
+
+    /// Waits until the index holds a commitment.
+    pub(crate) async fn anchored(&self, batch_id: BatchId) -> Anchored {
+        let mut synced = self.index.synced();
+        let look = async {
+            loop {
+                synced.mark_unchanged();
+                if let Some(anchored) = self.index.get(batch_id).await.unwrap() {
+                    return anchored;
+                }
+                synced.changed().await.unwrap();
+            }
+        };
+        timeout(HANG, look).await.unwrap()
     }
 
     pub(crate) fn prover(&self, urls: &[&Url]) -> Prover {
@@ -214,10 +178,6 @@ impl Rig {
         }
     }
 
-    pub(crate) async fn anchored(&self, batch_id: BatchId) -> Anchored {
-        self.index.get(batch_id).await.unwrap().unwrap()
-    }
-
     /// Checks that a proof can be put together that verifies, and says at which block.
     pub(crate) fn verify(&self, batch_id: BatchId, claimed: Claimed) -> u64 {
         let chain = Chain {
@@ -231,25 +191,82 @@ impl Rig {
     }
 }
 
-impl Drop for Rig {
+impl Drop for Ledger {
     fn drop(&mut self) {
-        self.tracking.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// A registry on a chain that makes blocks when it is told to.
+pub(crate) struct Rig {
+    pub(crate) anvil: Anvil,
+    ledger: Ledger,
+}
+
+impl Rig {
+    pub(crate) async fn start(anvil: AnvilBuilder) -> Self {
+        let anvil = anvil.no_mining().spawn().await.unwrap();
+        let contracts = deploy(&anvil, Anvil::account(SEQUENCER).address()).await.unwrap();
+        let ledger = Ledger::follow(anvil.provider().clone(), contracts).await;
+        Self { anvil, ledger }
+    }
+
+    /// Commits so many batches in slots and so many in code, in one block; the index follows.
+    pub(crate) async fn commit(&mut self, in_slots: u64, in_code: u64) -> Vec<BatchId> {
+        let batches = self.ledger.send(in_slots, in_code).await;
+        self.mine(1).await;
+        self.anchored(*batches.last().unwrap()).await;
+        batches
+    }
+
+    /// Makes blocks; the index follows.
+    pub(crate) async fn mine(&self, blocks: u64) {
+        self.anvil.mine(blocks).await.unwrap();
+        self.catch_up().await;
+    }
+
+    /// A game that claims the newest block.
+    pub(crate) async fn game(&self, index: u64) -> GameClaim {
+        let block = self.provider.get_block_by_number(Default::default()).await;
+        let header = block.unwrap().unwrap().header;
+        let preimage = [
+            B256::ZERO,
+            header.state_root,
+            header.withdrawals_root.unwrap(),
+            header.hash,
+        ];
+        GameClaim {
+            game: Address::with_last_byte(index as u8 + 1),
+            index,
+            game_type: 255,
+            root_claim: keccak256(preimage.concat()),
+            l2_block: header.number,
+        }
+    }
+}
+
+impl Deref for Rig {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.ledger
     }
 }
 
 /// What is being kept.
 pub(crate) struct Capturing {
     pub(crate) captures: Captures,
-    pub(crate) status: watch::Receiver<CaptureStatus>,
+    status: watch::Receiver<CaptureStatus>,
     task: JoinHandle<()>,
 }
 
 impl Capturing {
     /// Waits until the status is as wanted.
     pub(crate) async fn reach(&mut self, wanted: impl Fn(&CaptureStatus) -> bool) -> CaptureStatus {
-        let reached = timeout(HANG, self.status.wait_for(|status| wanted(status)))
-            .await
-            .map(|status| status.unwrap().clone());
+        let reached = self.status.wait_for(|status| wanted(status));
+        let reached = timeout(HANG, reached).await.map(|status| status.unwrap().clone());
         reached.unwrap_or_else(|_| panic!("the status stays at {:?}", self.captures.status().borrow()))
     }
 
@@ -260,25 +277,51 @@ impl Capturing {
     }
 }
 
-fn entry(log: &alloy::rpc::types::Log) -> Option<Entry> {
-    let event = BatchCommitted::decode_log(&log.inner).ok()?;
-    Some(Entry {
-        log: CommittedLog {
-            log: 0,
-            batch_id: event.batchId.into(),
-            stream_key: event.tenantStoreKey,
-            events_root: event.eventsRoot,
-            new_state_root: event.newStateRoot,
-            sequence_start: event.sequenceStart,
-            sequence_end: event.sequenceEnd,
-            event_count: event.eventCount,
-        },
-        tx_hash: log.transaction_hash?,
-        block: BlockRef {
-            number: log.block_number?,
-            hash: log.block_hash?,
-            timestamp: log.block_timestamp?,
-        },
-        log_index: log.log_index?,
-    })
+/// A stream's first commitment, as it is committed with others.
+fn run(call: &commitBatchCall) -> Run {
+    Run {
+        tenantId: call.tenantId,
+        storeId: call.storeId,
+        prevStateRoot: call.prevStateRoot,
+        sequenceStart: call.sequenceStart,
+        batches: vec![Batch {
+            batchId: call.batchId,
+            eventsRoot: call.eventsRoot,
+            newStateRoot: call.newStateRoot,
+            eventCount: call.eventCount,
+        }],
+    }
+}
+
+/// Reads the registry's logs.
+struct RegistryLogs(Address);
+
+impl LogDecoder for RegistryLogs {
+    async fn log_filter(&self) -> Result<LogFilter, String> {
+        Ok(LogFilter {
+            addresses: vec![self.0],
+            topics: vec![BatchCommitted::SIGNATURE_HASH],
+            from_block: None,
+        })
+    }
+
+    async fn decode(&self, request: DecodeRequest) -> Result<DecodeResponse, String> {
+        let committed = request.logs.iter().enumerate().map(|(position, log)| {
+            let event = BatchCommitted::decode_raw_log(log.topics.iter().copied(), &log.data).unwrap();
+            CommittedLog {
+                log: position,
+                batch_id: event.batchId.into(),
+                stream_key: event.tenantStoreKey,
+                events_root: event.eventsRoot,
+                new_state_root: event.newStateRoot,
+                sequence_start: event.sequenceStart,
+                sequence_end: event.sequenceEnd,
+                event_count: event.eventCount,
+            }
+        });
+        Ok(DecodeResponse {
+            committed: committed.collect(),
+            opened: vec![],
+        })
+    }
 }
