@@ -1,4 +1,6 @@
 //! What an OP Stack chain charges beside gas: the L1 data fee and the operator fee.
+//!
+//! Neither is capped by anything that a transaction says, so a quote holds as long as what it states.
 
 use alloy::{
     eips::BlockNumberOrTag,
@@ -32,8 +34,15 @@ pub struct DataFees {
 }
 
 impl DataFees {
-    /// Asks for the fees of a transaction of `bytes` bytes that uses `gas` gas, in one round trip.
-    /// Zero on a chain without the predeploy, or for a fee that its fork does not have.
+    /// How many times what L1 asks now the L1 data fee of a quote is. L1's base fee (EIP-1559) and blob base
+    /// fee (EIP-4844) rise by about an eighth a block at most, so a quote holds for five L1 blocks in any case.
+    pub const MARGIN: u64 = 2;
+
+    /// Asks for the fees of a signed transaction of `bytes` bytes, whatever they are, that uses at most `gas`
+    /// gas, in one round trip. Zero on a chain without the predeploy, or for a fee that its fork does not have.
+    ///
+    /// The L1 data fee is [`MARGIN`](Self::MARGIN) times what such bytes cost now where they do not compress;
+    /// the operator fee is what it is now, until the operator changes it.
     ///
     /// # Errors
     /// [`ChainError::Rpc`] if the node cannot be asked.
@@ -51,7 +60,7 @@ impl DataFees {
                 .map_err(|error| ChainError::rpc(METHOD, &error))
         };
         let l1_fee = ask(getL1FeeUpperBoundCall {
-            unsignedTxSize: U256::from(bytes),
+            unsignedTxSize: U256::from(incompressible(bytes)),
         }
         .abi_encode())?;
         let operator_fee = ask(getOperatorFeeCall {
@@ -60,7 +69,7 @@ impl DataFees {
         .abi_encode())?;
         batch.send().await.map_err(|error| ChainError::rpc(METHOD, &error))?;
         Ok(Self {
-            l1_fee: word(l1_fee.await)?,
+            l1_fee: word(l1_fee.await)?.saturating_mul(U256::from(Self::MARGIN)),
             operator_fee: word(operator_fee.await)?,
         })
     }
@@ -69,6 +78,12 @@ impl DataFees {
     pub fn total(&self) -> U256 {
         self.l1_fee.saturating_add(self.operator_fee)
     }
+}
+
+/// What FastLZ makes of so many bytes at most: a byte more for each run of up to 32 literals. The predeploy
+/// reckons with one for each 255, which is too few for bytes that do not compress.
+const fn incompressible(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes.div_ceil(32))
 }
 
 /// No code answers with nothing, an older fork's code reverts; both mean that there is no such fee.
