@@ -20,6 +20,7 @@ mod error;
 mod host;
 mod loader;
 mod log;
+mod metrics;
 mod policy;
 mod report;
 mod schema;
@@ -28,6 +29,7 @@ mod services;
 mod slot;
 mod supervisor;
 
+pub use self::metrics::describe_metrics;
 pub use allow::{AllowedCall, NotAllowed, NotAllowedReason, Selector};
 pub use client::{SourceClient, SubmitterClient};
 pub use config::{AllowConfig, HostConfig, LoadingConfig, Origin, PluginConfig};

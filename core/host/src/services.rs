@@ -157,6 +157,7 @@ impl Services {
                     return;
                 }
                 names.insert(name.to_owned());
+                crate::metrics::describe_of_plugin(kind, &format!("set_plugin_{name}"));
             }
         }
         let (name, plugin) = (format!("set_plugin_{name}"), self.plugin.to_string());
