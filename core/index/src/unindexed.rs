@@ -10,7 +10,12 @@ use serde::Deserialize;
 use set_chain::{BlockRef, L2Provider, transport_cause};
 use set_types::{RecordedCommitment, StreamId};
 
-use crate::{Anchored, Index, chain_logs::read_headers, follower::FollowError, tables::ANCHOR};
+use crate::{
+    Anchored, Index,
+    chain_logs::{is_pruned, read_headers},
+    follower::FollowError,
+    tables::ANCHOR,
+};
 
 /// Headers read for one search, at most. Halving alone would need 64 for any chain.
 const LOOKS: usize = 96;
@@ -80,7 +85,7 @@ impl Index {
                 .map(|tx_hash| (tx_hash, block));
             let after = block.number + 1;
             next = match found {
-                None if after <= anchor.number => read_headers(&origin.provider, &[after]).await?.remove(&after),
+                None if after <= anchor.number => header(&origin.provider, after).await?,
                 _ => None,
             };
         }
@@ -125,7 +130,7 @@ async fn block_since(origin: &Origin, anchor: BlockRef, timestamp: u64) -> Resul
             _ => low + (high - low) / 2,
         };
         let guess = guess.clamp(low, high);
-        match read_headers(&origin.provider, &[guess]).await?.remove(&guess) {
+        match header(&origin.provider, guess).await? {
             Some(block) if block.timestamp < timestamp => (lower, low) = (Some(block), guess + 1),
             Some(block) if guess == 0 => return Ok(Some(block)),
             Some(block) => (upper, high) = (block, guess - 1),
@@ -136,13 +141,19 @@ async fn block_since(origin: &Origin, anchor: BlockRef, timestamp: u64) -> Resul
     Ok(None)
 }
 
+/// A block's header; `None` where the node lacks it, or says that it has dropped it.
+async fn header(provider: &L2Provider, number: u64) -> Result<Option<BlockRef>, FollowError> {
+    let headers = read_headers(provider, &[number]).await;
+    Ok(unless_pruned(headers)?.and_then(|mut headers| headers.remove(&number)))
+}
+
 /// The transaction of a block that brought a commitment: it names its id, and did not fail. `None` if it cannot be
 /// told.
 async fn transaction_with(provider: &L2Provider, at: BlockRef, id: &B256) -> Result<Option<B256>, FollowError> {
     const BLOCK: &str = "eth_getBlockByNumber";
     const RECEIPT: &str = "eth_getTransactionReceipt";
     let params = (BlockNumberOrTag::Number(at.number), true);
-    let block: Option<Block> = ask(provider, BLOCK, params).await?;
+    let block: Option<Block> = unless_pruned(ask(provider, BLOCK, params).await)?.flatten();
     let read = |block: &Block| BlockRef {
         number: block.number.to(),
         hash: block.hash,
@@ -177,4 +188,12 @@ where
         method,
         cause: transport_cause(&error),
     })
+}
+
+/// What a node has dropped is not there, as for a node that answers null.
+fn unless_pruned<T>(answer: Result<T, FollowError>) -> Result<Option<T>, FollowError> {
+    match answer {
+        Err(FollowError::Node { cause, .. }) if is_pruned(&cause) => Ok(None),
+        answer => answer.map(Some),
+    }
 }

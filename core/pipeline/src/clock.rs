@@ -53,6 +53,11 @@ impl Backoff {
         self.until
     }
 
+    /// Failures since the last success.
+    pub(crate) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Whether nothing has failed since the last success.
     pub(crate) const fn is_clear(&self) -> bool {
         self.failures == 0

@@ -139,6 +139,10 @@ pub enum AlarmKind {
     SubmitterViolation,
     /// The submitter cannot plan these, each alone: they do not fit the limits of a transaction, say.
     Unplannable,
+    /// The contract takes the streams of these from accounts that send nothing here.
+    BoundElsewhere,
+    /// The chain holds these, and nobody knows in which transactions: nodes have dropped their blocks.
+    Unlocated,
     /// The source's window is full and stays so; what nobody has seen stays hidden behind it.
     WindowFull,
     /// The durable store cannot be written.
@@ -155,6 +159,8 @@ impl AlarmKind {
             Self::ReorgAfterReport => "reorg_after_report",
             Self::SubmitterViolation => "submitter_violation",
             Self::Unplannable => "unplannable",
+            Self::BoundElsewhere => "bound_elsewhere",
+            Self::Unlocated => "unlocated",
             Self::WindowFull => "window_full",
             Self::Store => "store",
         }

@@ -149,6 +149,13 @@ pub enum SettleOutcome {
         /// What the contract said.
         reason: String,
     },
+    /// The contract takes the stream from one other account alone: plan it for that one.
+    Bound {
+        /// The account.
+        account: Address,
+        /// What the contract said.
+        reason: String,
+    },
     /// The transaction failed for a reason that is not the commitment's (out of gas): plan anew.
     Retry {
         /// What happened.

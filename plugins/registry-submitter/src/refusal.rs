@@ -22,19 +22,17 @@ pub(crate) enum Consequence {
     Outcome(SettleOutcome),
     /// The id is taken: compare what is stored.
     Compare,
+    /// The stream is bound to another account: ask to which.
+    Bound,
     /// The call had too little gas.
     MoreGas,
 }
 
 /// Names and texts of the errors that need no more than telling.
-const OF_THE_COMMITMENT: [([u8; 4], &str); 8] = [
+const OF_THE_COMMITMENT: [([u8; 4], &str); 7] = [
     (EmptyBatchId::SELECTOR, "EmptyBatchId: the batch id is zero"),
     (EmptyTenantId::SELECTOR, "EmptyTenantId: the tenant id is zero"),
     (EmptyStoreId::SELECTOR, "EmptyStoreId: the store id is zero"),
-    (
-        StreamBoundToSequencer::SELECTOR,
-        "StreamBoundToSequencer: the registry's owner bound the stream to another account with setStreamSequencer",
-    ),
     (
         InvalidSequenceRange::SELECTOR,
         "InvalidSequenceRange: the range is empty or too long",
@@ -76,6 +74,7 @@ impl Refusal {
         Consequence::Outcome(match self.0.0 {
             BatchAlreadyCommitted::SELECTOR => return Consequence::Compare,
             DataContractNotCreated::SELECTOR => return Consequence::MoreGas,
+            StreamBoundToSequencer::SELECTOR => return Consequence::Bound,
             SequenceGap::SELECTOR | StateRootMismatch::SELECTOR => SettleOutcome::OutOfOrder { reason },
             EnforcedPause::SELECTOR => SettleOutcome::Unavailable { reason },
             NotAuthorizedSequencer::SELECTOR => SettleOutcome::NotAuthorised {
@@ -93,6 +92,9 @@ impl fmt::Display for Refusal {
             DataContractNotCreated::SELECTOR => "DataContractNotCreated: the call had too little gas",
             SequenceGap::SELECTOR => "SequenceGap: it does not start right after the stream's last event",
             StateRootMismatch::SELECTOR => "StateRootMismatch: its previous state root is not the stream's",
+            StreamBoundToSequencer::SELECTOR => {
+                "StreamBoundToSequencer: the registry's owner bound the stream to another account with setStreamSequencer"
+            }
             EnforcedPause::SELECTOR => "EnforcedPause: the registry is paused, and its owner can unpause it",
             NotAuthorizedSequencer::SELECTOR => {
                 "NotAuthorizedSequencer: the registry's owner has to call setSequencerAuthorization"

@@ -1,13 +1,14 @@
 //! What a mined transaction did to its commitments.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::Address;
-use alloy_sol_types::SolEvent;
+use alloy_sol_types::{SolError as _, SolEvent};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
-use set_chain::bindings::SetRegistry::{BatchCommitted, BatchSkipped};
+use set_chain::bindings::SetRegistry::{BatchCommitted, BatchSkipped, StreamBoundToSequencer, streamSequencerCall};
 use set_plugin_sdk::prelude::{
-    BatchId, Commitment, Log, PluginError, RecordedCommitment, SettleOutcome, SettleRequest, Settlement,
+    BatchId, Commitment, Log, PluginError, RecordedCommitment, SettleOutcome, SettleRequest, Settlement, StreamId,
 };
 
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     records::{difference, records},
     refusal::{Consequence, Refusal},
 };
+
+/// Streams asked about at a time.
+const CONCURRENCY: usize = 16;
 
 /// What a call came to.
 #[derive(Debug)]
@@ -51,6 +55,7 @@ pub(crate) async fn settle(contract: &Contract, request: SettleRequest) -> Resul
     let taken = ids_to_compare(&commitments, &consequences);
     let stored = records(contract, &taken, At::Number(request.block_number)).await?;
     let stored: HashMap<BatchId, Option<RecordedCommitment>> = taken.into_iter().zip(stored).collect();
+    let bound = bound_to(contract, &commitments, &consequences, At::Number(request.block_number)).await?;
     let out_of_gas = consequences.contains(&Consequence::MoreGas);
     let settlements = commitments
         .iter()
@@ -60,6 +65,7 @@ pub(crate) async fn settle(contract: &Contract, request: SettleRequest) -> Resul
             outcome: match consequence {
                 Consequence::Outcome(outcome) => outcome,
                 Consequence::Compare => compare(commitment, stored.get(&commitment.batch_id).copied().flatten()),
+                Consequence::Bound => bound_outcome(bound.get(&commitment.stream()), request.from),
                 Consequence::MoreGas => SettleOutcome::Retry {
                     reason: format!(
                         "the call ran out of gas ({} used); the next gets more",
@@ -78,6 +84,40 @@ fn ids_to_compare(commitments: &[Commitment], consequences: &[Consequence]) -> V
     let pairs = commitments.iter().zip(consequences);
     let taken = pairs.filter(|(_, consequence)| **consequence == Consequence::Compare);
     taken.map(|(commitment, _)| commitment.batch_id).collect()
+}
+
+/// To whom the streams are bound that the registry refused for that reason, each read once.
+async fn bound_to(
+    contract: &Contract,
+    commitments: &[Commitment],
+    consequences: &[Consequence],
+    at: At,
+) -> Result<HashMap<StreamId, Address>, PluginError> {
+    let pairs = commitments.iter().zip(consequences);
+    let streams: HashSet<_> = pairs
+        .filter(|(_, consequence)| **consequence == Consequence::Bound)
+        .map(|(commitment, _)| commitment.stream())
+        .collect();
+    let answers = streams.into_iter().map(async |stream| {
+        let call = streamSequencerCall {
+            tenantStoreKey: stream.key(),
+        };
+        Ok((stream, contract.call(&call, at).await?))
+    });
+    let answers: Vec<_> = answers.collect();
+    stream::iter(answers).buffer_unordered(CONCURRENCY).try_collect().await
+}
+
+fn bound_outcome(account: Option<&Address>, from: Address) -> SettleOutcome {
+    match account {
+        Some(account) if !account.is_zero() && *account != from => SettleOutcome::Bound {
+            account: *account,
+            reason: format!("{}: {account}", Refusal::new(StreamBoundToSequencer::SELECTOR.into())),
+        },
+        _ => SettleOutcome::Retry {
+            reason: "the stream was bound to another account, and is not by now".into(),
+        },
+    }
 }
 
 fn compare(commitment: &Commitment, stored: Option<RecordedCommitment>) -> SettleOutcome {

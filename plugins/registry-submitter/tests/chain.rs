@@ -91,7 +91,7 @@ async fn each_commitment_of_a_call_settles_on_its_own() {
         "{gap:?}"
     );
     assert!(
-        matches!(foreign, SettleOutcome::Refused { reason } if reason.contains("StreamBoundToSequencer")),
+        matches!(foreign, SettleOutcome::Bound { account: OTHER, reason } if reason.contains("StreamBoundToSequencer")),
         "{foreign:?}"
     );
     assert_eq!(sound, [SettleOutcome::Committed, SettleOutcome::Committed]);

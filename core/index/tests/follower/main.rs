@@ -271,6 +271,19 @@ async fn history_that_no_node_has_is_left_out_and_said() {
     assert_eq!(find(&kept).await, None, "the index has it");
     let asked = proxy.calls("eth_getLogs");
     assert!(asked < 20, "{asked} questions");
+
+    // Where its block is gone too, nobody knows.
+    let dropped = Action::Error {
+        code: 4444,
+        message: "pruned history unavailable".into(),
+    };
+    let old_block = move |params: &serde_json::Value| {
+        let number = params[0].as_str().and_then(|number| number.strip_prefix("0x"));
+        let number = number.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        number.is_some_and(|number| number < kept_from)
+    };
+    proxy.inject(Rule::on(["eth_getBlockByNumber"], dropped).when(old_block));
+    assert_eq!(find(&old).await, None);
     followed.stop().await;
 }
 

@@ -62,6 +62,7 @@ impl Ledger {
     /// what an earlier run left of it.
     pub(crate) fn admit(&mut self, account: Address, recovered: Vec<CallId>, now: Now) {
         self.accounts.entry(account).or_insert(Account::new()).retiring = false;
+        self.release_bound(account);
         self.expect(recovered, now);
     }
 

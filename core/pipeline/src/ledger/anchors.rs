@@ -23,6 +23,14 @@ pub(super) const REORG_AFTER_REPORT: &str = "a reorg undid commitments after the
 const REPORT_CONFLICT: &str = "the source does not record for these commitments what the chain holds: compare its \
     records with the chain, and correct them by hand";
 
+/// What an alarm says of commitments whose transaction nobody knows.
+const UNLOCATED: &str = "the chain holds these commitments, but neither the index nor a node says in which transactions: \
+    nodes have dropped their logs and blocks. They cannot be reported until one is named in `chain.rpc_urls` that has \
+    kept them; they are looked for ever more seldom";
+
+/// Searches in vain before that alarm.
+const UNLOCATED_ALARM: u32 = 3;
+
 impl Ledger {
     /// A waiting commitment turned out to be on chain; the index must say where.
     pub(super) fn found_on_chain(&mut self, batch_id: BatchId, now: Now) {
@@ -38,7 +46,12 @@ impl Ledger {
         now: Now,
     ) {
         self.leave_chain(batch_id);
-        self.alarms.clear_for(AlarmKind::ChainConflict, batch_id);
+        for kind in [AlarmKind::ChainConflict, AlarmKind::BoundElsewhere] {
+            self.alarms.clear_for(kind, batch_id);
+        }
+        if anchor.is_some() {
+            self.alarms.clear_for(AlarmKind::Unlocated, batch_id);
+        }
         let watched = self.is_watched(anchor);
         let closed = self.closed.get(&batch_id).map(|conflict| conflict.reason.clone());
         let report_at = self.config.report_at;
@@ -54,6 +67,7 @@ impl Ledger {
             self.unsettled.insert((0, batch_id));
             return;
         };
+        entry.unlocated.clear();
         if let Some(reason) = closed {
             entry.move_to(Place::Closed { anchor, reason }, now);
             return;
@@ -189,7 +203,7 @@ impl Ledger {
     }
 
     /// Commitments whose place on chain is worth asking the index now.
-    pub(super) fn batches_to_locate(&mut self, limit: usize) -> Vec<BatchId> {
+    pub(super) fn batches_to_locate(&mut self, limit: usize, now: Now) -> Vec<BatchId> {
         if self.locating || self.unsettled.is_empty() || !self.index_agrees() {
             return Vec::new();
         }
@@ -223,8 +237,11 @@ impl Ledger {
         } else {
             self.locate_after = found.last().copied();
         }
-        self.locating = !found.is_empty();
-        found.into_iter().map(|(_, batch_id)| batch_id).collect()
+        let batches = found.into_iter().map(|(_, batch_id)| batch_id);
+        let due = |batch_id: &BatchId| self.entry(*batch_id).is_none_or(|entry| entry.unlocated.is_over(now));
+        let batches: Vec<_> = batches.filter(due).collect();
+        self.locating = !batches.is_empty();
+        batches
     }
 
     /// The index answered where commitments are, or did not.
@@ -244,9 +261,10 @@ impl Ledger {
     }
 
     /// The index, which has followed the chain to its head, does not know a commitment. Either it came to
-    /// the chain just now, or a reorg took it away: after a while the chain is asked again.
+    /// the chain just now, or a reorg took it away: after a while the chain is asked again. Or nodes have
+    /// dropped its logs and its block: then only an older node knows, and it is asked ever more seldom.
     fn not_located(&mut self, batch_id: BatchId, now: Now) {
-        let patience = self.config.blocked_recheck;
+        let (patience, longest) = (self.config.blocked_recheck, self.config.quarantine_recheck);
         self.rouse(batch_id);
         let Some(entry) = self.entry(batch_id) else {
             return;
@@ -261,8 +279,20 @@ impl Ledger {
         self.leave_chain(batch_id);
         if let Some(entry) = self.entry_mut(batch_id) {
             entry.requeue(true, now);
+            entry.unlocated.fail(now, patience, longest.max(patience));
+            if entry.unlocated.failures() >= UNLOCATED_ALARM {
+                self.alarms.raise(AlarmKind::Unlocated, Some(batch_id), UNLOCATED, now);
+            }
         }
         self.reread(stream, false);
+    }
+
+    /// A commitment was located, or is not on chain after all.
+    pub(super) fn end_search(&mut self, batch_id: BatchId) {
+        self.alarms.clear_for(AlarmKind::Unlocated, batch_id);
+        if let Some(entry) = self.entry_mut(batch_id) {
+            entry.unlocated.clear();
+        }
     }
 
     /// Whether the transaction manager will say so if this anchor is undone.
@@ -314,7 +344,10 @@ impl Ledger {
         let anchor = Anchor {
             tx_hash: anchored.tx_hash,
             block: anchored.block,
-            gas_used: None,
+            gas_used: entry
+                .moved
+                .filter(|(hash, _)| *hash == anchored.tx_hash)
+                .map(|(_, gas)| gas),
             call: None,
         };
         self.place_on_chain(batch_id, Some(anchor), settled, now);

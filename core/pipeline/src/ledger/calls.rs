@@ -185,18 +185,33 @@ impl Ledger {
         call.step = CallStep::Read;
         let batches = call.candidate.batches.clone();
         self.open.remove(&key);
+        let carried: Vec<_> = batches
+            .iter()
+            .copied()
+            .filter(|of| self.is_in_flight(*of, key))
+            .collect();
+        let share = inclusion.gas_used / (carried.len() as u64).max(1);
+        for batch_id in carried {
+            if let Some(entry) = self.entry_mut(batch_id) {
+                entry.moved = Some((inclusion.hash, share));
+            }
+        }
         self.look_up_unresolved(key, &batches, now);
         self.rejoin(&batches, now);
         self.end_probe(key, now);
         self.forget_call(key);
     }
 
+    fn is_in_flight(&self, batch_id: BatchId, key: CallKey) -> bool {
+        matches!(self.entry(batch_id).map(|entry| &entry.place), Some(Place::InFlight(of)) if *of == key)
+    }
+
     /// What a call did not settle is for the chain to say.
     pub(super) fn look_up_unresolved(&mut self, key: CallKey, batches: &[BatchId], now: Now) {
         for batch_id in batches.iter().copied() {
-            let unresolved =
-                matches!(self.entry(batch_id).map(|entry| &entry.place), Some(Place::InFlight(of)) if *of == key);
-            if unresolved && let Some(entry) = self.entry_mut(batch_id) {
+            if self.is_in_flight(batch_id, key)
+                && let Some(entry) = self.entry_mut(batch_id)
+            {
                 entry.requeue(true, now);
                 let stream = entry.commitment.stream();
                 self.reread(stream, false);

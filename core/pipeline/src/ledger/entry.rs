@@ -43,6 +43,10 @@ pub(super) struct Entry {
     pub(super) pause: Backoff,
     /// Why it pauses.
     pub(super) pause_reason: String,
+    /// A pause while the chain holds it and nobody knows in which transaction.
+    pub(super) unlocated: Backoff,
+    /// A transaction of this run that a reorg put into another block, and its share of that one's gas.
+    pub(super) moved: Option<(B256, u64)>,
     /// Until when a policy's consent holds.
     pub(super) allowed_until: Option<Instant>,
     /// The hash of the first report that was tried: no other is ever sent.
@@ -201,6 +205,8 @@ impl Entry {
             unplannable: false,
             pause: Backoff::default(),
             pause_reason: String::new(),
+            unlocated: Backoff::default(),
+            moved: None,
             allowed_until: None,
             claimed: None,
             recorded: None,

@@ -260,12 +260,14 @@ impl Ledger {
             return;
         }
         let Some(record) = record else {
+            self.end_search(batch_id);
             return;
         };
         if record.matches(&entry.commitment) {
             tracing::debug!(batch = %batch_id, "found on chain");
             self.found_on_chain(batch_id, now);
         } else {
+            self.end_search(batch_id);
             self.conflicts_with_chain(batch_id, &describe(&record), recheck, now);
         }
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Now,
     config::{EventsRootCheck, StateRootCheck},
-    status::MalformedEntry,
+    status::{AlarmKind, MalformedEntry},
 };
 
 /// Commitments that are looked at after each poll, for whether the source still lists them.
@@ -318,6 +318,9 @@ impl Ledger {
             stream.remove_entry(&position);
         }
         self.release(batch_id);
+        for kind in [AlarmKind::BoundElsewhere, AlarmKind::Unlocated] {
+            self.alarms.clear_for(kind, batch_id);
+        }
         self.dirty.insert(id);
     }
 

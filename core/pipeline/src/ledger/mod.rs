@@ -6,6 +6,7 @@
 mod accounts;
 mod alarms;
 mod anchors;
+mod bound;
 mod calls;
 mod contract;
 mod entry;
@@ -132,6 +133,8 @@ pub(crate) struct Ledger {
     plan_backoff: Backoff,
     plan_reason: String,
     held_back_since: Timestamp,
+    /// Streams that the contract takes from one account only, as far as it said so.
+    bound: HashMap<StreamId, Address>,
     /// Set while the contract takes nothing from anybody.
     unavailable: Option<contract::Hold>,
     settle_reason: String,
@@ -213,6 +216,7 @@ impl Ledger {
             plan_backoff: Backoff::default(),
             plan_reason: String::new(),
             held_back_since: now.wall,
+            bound: HashMap::new(),
             unavailable: None,
             settle_reason: String::new(),
             next_call: 0,

@@ -152,6 +152,10 @@ impl Ledger {
                 self.contract_refuses(key, Scope::Sender, reason, anchor.block.number, now);
                 self.reread(stream, false);
             }
+            SettleOutcome::Bound { account, reason } => {
+                self.bound_to(batch_id, *account, reason, now);
+                self.reread(stream, false);
+            }
             SettleOutcome::Retry { reason } => {
                 if let Some(entry) = self.entry_mut(batch_id) {
                     entry.requeue(false, now);
@@ -186,6 +190,7 @@ impl Ledger {
             return;
         }
         let head = entry.commitment.head();
+        self.took_stream(key, head.stream);
         tracing::info!(
             batch = %batch_id, stream = %head.stream, tx = %anchor.tx_hash, block = anchor.block.number,
             gas = anchor.gas_used, "committed"
@@ -197,7 +202,7 @@ impl Ledger {
     }
 
     /// Whether an earlier commitment of its stream is not on chain.
-    fn has_open_predecessor(&self, batch_id: BatchId) -> bool {
+    pub(super) fn has_open_predecessor(&self, batch_id: BatchId) -> bool {
         let Some((stream, position)) = self.place(batch_id) else {
             return false;
         };
@@ -241,6 +246,7 @@ const fn label(outcome: &SettleOutcome) -> &'static str {
         SettleOutcome::Refused { .. } => "refused",
         SettleOutcome::Unavailable { .. } => "unavailable",
         SettleOutcome::NotAuthorised { .. } => "not_authorised",
+        SettleOutcome::Bound { .. } => "bound",
         SettleOutcome::Retry { .. } => "retry",
     }
 }

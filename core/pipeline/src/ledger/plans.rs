@@ -98,7 +98,7 @@ impl Ledger {
             let Some(stream) = self
                 .streams
                 .get(id)
-                .filter(|stream| stream.custody.allows(room.account))
+                .filter(|stream| self.may_carry(stream, room.account))
             else {
                 continue;
             };

@@ -32,7 +32,7 @@ impl Ledger {
             if subjects.len() + allowed >= capacity {
                 break;
             }
-            let may_go = |stream: &&Stream| free.iter().any(|room| stream.custody.allows(room.account));
+            let may_go = |stream: &&Stream| free.iter().any(|room| self.may_carry(stream, room.account));
             let Some(stream) = self.streams.get(id).filter(may_go) else {
                 continue;
             };

@@ -146,8 +146,14 @@ impl Ledger {
             .get(&batch_id)
             .filter(|kept| kept.cause == QuarantineCause::Refused);
         let stood = kept.and_then(|kept| Duration::try_from(now.wall.duration_since(kept.since)).ok());
+        let (first, longest) = self.refusal_pauses();
+        stood.unwrap_or_default().clamp(first, longest)
+    }
+
+    /// The first and the longest pause before something is sent again that the contract refused.
+    pub(super) fn refusal_pauses(&self) -> (Duration, Duration) {
         let first = self.config.quarantine_recheck;
-        stood.unwrap_or_default().clamp(first, REFUSAL_PAUSE_MAX.max(first))
+        (first, REFUSAL_PAUSE_MAX.max(first))
     }
 
     /// Keeps an entry of the list that cannot be read, while there are not too many of them: nothing else

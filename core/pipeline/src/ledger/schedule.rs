@@ -130,7 +130,7 @@ impl Ledger {
                 work.push(Work::LookUp { batches });
             }
         }
-        let batches = self.batches_to_locate(INDEX_READ);
+        let batches = self.batches_to_locate(INDEX_READ, now);
         if !batches.is_empty() {
             let places = batches
                 .into_iter()

@@ -105,7 +105,7 @@ impl World {
 
     pub(in crate::ledger) fn locate(&self, batch_id: BatchId) -> Option<Anchored> {
         let (commitment, tx, at) = self.registry.records.get(&batch_id)?;
-        (at.number <= self.indexed).then(|| Anchored {
+        (at.number <= self.indexed && !self.dropped).then(|| Anchored {
             batch_id,
             stream_key: commitment.stream().key(),
             stream: None,

@@ -111,7 +111,14 @@ impl World {
             let mut outcomes = Vec::new();
             let (refused, out_of_order) = (self.defects(Defect::Refused), self.defects(Defect::Order));
             for commitment in &tx.commitments {
-                let outcome = if tx.refused {
+                let bound = self.bound.get(&commitment.stream()).copied();
+                let other = bound.filter(|bound| tx.seat.is_some_and(|(account, _)| account != *bound));
+                let outcome = if let Some(account) = other {
+                    SettleOutcome::Bound {
+                        account,
+                        reason: format!("bound to {account}"),
+                    }
+                } else if tx.refused {
                     SettleOutcome::NotAuthorised {
                         reason: "not authorised".into(),
                     }
@@ -348,6 +355,7 @@ impl World {
             error: (!self.reachable).then(|| "down".to_owned()),
             endpoint: None,
             endpoints: Vec::new(),
+            op_node: None,
             updated: self.now.wall,
         };
         self.events.push_back(Event::Chain(Arc::new(view)));

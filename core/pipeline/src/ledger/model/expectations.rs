@@ -44,6 +44,7 @@ impl World {
                 }
             }
             Work::ReadOn { .. } => self.readings += 1,
+            Work::Locate { .. } => self.searches += 1,
             Work::Submit { account, calls } => {
                 self.senders.extend(calls.iter().map(|_| *account));
                 let open: HashSet<BatchId> = self

@@ -58,10 +58,14 @@ pub(super) struct World {
     pub(super) safe_lag: u64,
     safe: u64,
     indexed: u64,
+    /// Whether nodes have dropped what says where commitments are.
+    pub(super) dropped: bool,
     // the accounts, their transaction managers and the lease
     accounts: Vec<Address>,
     retired: HashSet<Address>,
     unauthorised: HashSet<Address>,
+    /// Streams that the registry takes from one account only.
+    bound: HashMap<StreamId, Address>,
     /// The lease's term, while it is ours.
     term: Option<u64>,
     terms: u64,
@@ -101,6 +105,7 @@ pub(super) struct World {
     pub(super) readings: usize,
     pub(super) submissions: usize,
     pub(super) polls: usize,
+    pub(super) searches: usize,
     pub(super) judgements: usize,
     /// What is written down as quarantined.
     pub(super) kept: HashMap<BatchId, QuarantineEntry>,
@@ -160,9 +165,11 @@ impl World {
             safe_lag: 2,
             safe: 0,
             indexed: 0,
+            dropped: false,
             accounts: vec![account(0)],
             retired: HashSet::new(),
             unauthorised: HashSet::new(),
+            bound: HashMap::new(),
             term: Some(1),
             terms: 1,
             read_in_term: HashSet::new(),
@@ -189,6 +196,7 @@ impl World {
             readings: 0,
             submissions: 0,
             polls: 0,
+            searches: 0,
             judgements: 0,
             kept: HashMap::new(),
             records: 0,
@@ -258,6 +266,11 @@ impl World {
         } else {
             self.unauthorised.insert(account(which));
         }
+    }
+
+    /// The registry's owner binds a stream to an account.
+    pub(super) fn bind(&mut self, stream: u8, which: u8) {
+        self.bound.insert(stream_id(stream), account(which));
     }
 
     /// The lease is won or lost.

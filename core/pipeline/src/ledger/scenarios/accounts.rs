@@ -1,11 +1,13 @@
 //! Several sending accounts, and the lease.
 
+use std::time::Duration;
+
 use set_types::Stage;
 
-use super::{holds, reason, rounds, stage, world};
+use super::{alarms, holds, reason, rounds, stage, world};
 use crate::{
     ledger::model::{Defect, World, account},
-    status::HoldKind,
+    status::{AlarmKind, HoldKind},
 };
 
 /// Two accounts, and commitments as `made` says: streams with so many each.
@@ -65,6 +67,44 @@ fn an_account_that_is_not_authorised_holds_itself_alone_and_resumes_by_itself() 
         rounds(&mut world, 1);
     }
     assert_eq!(holds(&world), []);
+    world.calm();
+    world.check();
+}
+
+#[test]
+fn a_stream_bound_to_another_of_the_accounts_goes_on_at_that_one() {
+    let mut world = two_accounts(1, 3);
+    world.work_off();
+    let other = u8::from(world.senders[0] == account(0));
+    world.bind(0, other);
+    rounds(&mut world, 20);
+    assert_eq!((calls_of(&world, 1 - other), calls_of(&world, other)), (1, 1));
+    assert_eq!(alarms(&world), []);
+    world.make(0, 2, None);
+    rounds(&mut world, 8);
+    assert_eq!(calls_of(&world, other), 2);
+    world.calm();
+    world.check();
+}
+
+#[test]
+fn a_stream_bound_to_an_account_that_does_not_send_here_names_it_until_it_does() {
+    let mut world = two_accounts(2, 3);
+    world.bind(0, 7);
+    world.recheck_after(Duration::from_secs(20));
+    rounds(&mut world, 200);
+    let first = world.made(0)[0];
+    assert_eq!(alarms(&world), [(AlarmKind::BoundElsewhere, 1)]);
+    assert!(reason(&world, first).contains(&account(7).to_string()));
+    for batch in world.made(1) {
+        assert_eq!(stage(&world, batch), Some(Stage::Reported));
+    }
+    let tries = world.senders.len();
+    assert!((3..10).contains(&tries), "ever longer pauses: {tries}");
+    world.admit(7);
+    rounds(&mut world, 8);
+    assert_eq!(alarms(&world), []);
+    assert!(calls_of(&world, 7) > 0);
     world.calm();
     world.check();
 }

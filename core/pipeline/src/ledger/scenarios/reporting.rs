@@ -1,5 +1,7 @@
 //! Reports: when they go out, what the source says to them, and what a reorg makes of them.
 
+use std::time::Duration;
+
 use alloy_primitives::B256;
 use set_types::{ReportStatus, Stage};
 
@@ -33,6 +35,37 @@ fn a_receipt_says_what_gas_was_used_where_this_run_sent_the_transaction() {
         [Some(500), Some(500), None],
         "somebody else committed the third"
     );
+}
+
+#[test]
+fn a_reorg_that_moves_a_transaction_leaves_its_gas_in_the_receipts() {
+    let mut world = world(&[(0, None), (0, None)]);
+    rounds(&mut world, 2);
+    assert_eq!(stage(&world, world.made(0)[1]), Some(Stage::Included));
+    world.reorg(1, false);
+    rounds(&mut world, 20);
+    assert_eq!(world.gas, [Some(500), Some(500)]);
+}
+
+#[test]
+fn what_nobody_can_locate_is_named_and_looked_for_ever_more_seldom() {
+    let mut world = world(&[(0, None)]);
+    world.race(0);
+    world.mine(0);
+    world.dropped = true;
+    world.recheck_after(Duration::from_secs(100));
+    rounds(&mut world, 60);
+    let batch = world.made(0)[0];
+    assert_eq!(alarms(&world), [(AlarmKind::Unlocated, 1)]);
+    let searches = world.searches;
+    rounds(&mut world, 300);
+    let more = world.searches - searches;
+    assert!((1..20).contains(&more), "{more} searches in 300 rounds");
+    assert_eq!((world.reports, world.submissions), (0, 0));
+    world.dropped = false;
+    rounds(&mut world, 120);
+    assert_eq!(alarms(&world), []);
+    assert_eq!((stage(&world, batch), world.reports), (Some(Stage::Reported), 1));
 }
 
 #[test]
