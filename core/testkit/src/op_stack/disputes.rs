@@ -52,9 +52,10 @@ impl<'a> Disputes<'a> {
         };
         let receipt = self.send("opening a game", account, factory, bond, &create).await?;
         let created = receipt["logs"].as_array().into_iter().flatten();
-        let created = created.filter(|log| log["topics"][0] == json!(GAME_CREATED));
+        let mut created = created.filter(|log| log["topics"][0] == json!(GAME_CREATED));
+        // A transaction of ours opens one.
         let game = created
-            .last()
+            .next()
             .and_then(|log| log["topics"][1].as_str()?.parse::<B256>().ok());
         game.map(Address::from_word).ok_or_else(|| OpStackError::Answer {
             method: "eth_getTransactionReceipt",
