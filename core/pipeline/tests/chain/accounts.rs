@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use set_pipeline::{AdmitError, HoldKind};
+use set_pipeline::{AdmitError, AlarmKind, HoldKind, PipelineConfig};
 use set_testkit::Anvil;
 use set_txmgr::{BlockBudget, TxConfig};
 
@@ -86,5 +86,41 @@ async fn an_account_takes_anothers_place_without_a_gap() {
     rig.reported(44, &running).await;
     rig.check(&BTreeSet::new()).await;
     assert!(rig.sent(SENDER).await > sent);
+    assert!(running.pipeline.drain(HANG).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_bound_to_an_account_waits_for_it_by_name() {
+    let rig = Rig::start(2).await;
+    rig.authorise(SECOND, true).await;
+    let [bound, _] = rig.sequencer.streams()[..] else {
+        unreachable!()
+    };
+    rig.bind(bound, SECOND).await;
+    let config = PipelineConfig {
+        quarantine_recheck: HANG,
+        ..Rig::config()
+    };
+    let running = rig.run(config.clone(), None).await;
+    rig.commit(8);
+    rig.reported(4, &running).await;
+    let second = Anvil::account(SECOND).address();
+    let named = |alarm: &set_pipeline::Alarm| {
+        alarm.kind == AlarmKind::BoundElsewhere && alarm.message.contains(&second.to_string())
+    };
+    running
+        .until("the alarm", |status| status.alarms.iter().any(named))
+        .await;
+
+    // The other's commitments go from it alone, and nothing of the first's is lost on them.
+    let setup = Setup::new(config);
+    let account = rig.account(SECOND, &setup, running.heads.clone(), BlockBudget::default());
+    running.pipeline.control().admit(account.await).await.unwrap();
+    rig.reported(8, &running).await;
+    running.until("no alarm", |status| status.alarms.is_empty()).await;
+    rig.commit(8);
+    rig.reported(16, &running).await;
+    rig.check(&BTreeSet::new()).await;
+    assert!(rig.sent(SECOND).await > 1);
     assert!(running.pipeline.drain(HANG).await);
 }

@@ -19,7 +19,10 @@ use async_trait::async_trait;
 use serde_json::{json, value::RawValue};
 use set_chain::{
     ChainView, RegistryReader, SettlementTag,
-    bindings::SetRegistry::{BatchCommitted, commitBatchesCall, pauseCall, setSequencerAuthorizationCall, unpauseCall},
+    bindings::SetRegistry::{
+        BatchCommitted, commitBatchesCall, pauseCall, setSequencerAuthorizationCall, setStreamSequencerCall,
+        unpauseCall,
+    },
     track,
 };
 use set_host::{Builtin, Host, HostConfig, HostServices, ServiceError};
@@ -28,7 +31,7 @@ use set_lease::Leadership;
 use set_pipeline::{Account, Parts, Pipeline, PipelineConfig, PipelineHandle, PipelineStatus};
 use set_testkit::{Anvil, Contracts, Sequencer, anvil::DEVNET_CHAIN_ID, deploy};
 use set_txmgr::{BlockBudget, Journal, LocalKey, Spending, StartParts, TxConfig, TxMgr};
-use set_types::{BatchId, PendingCommitment};
+use set_types::{BatchId, PendingCommitment, StreamId};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// Far above what any step takes; only a hang reaches it.
@@ -278,6 +281,16 @@ impl Rig {
     pub(crate) async fn authorise(&self, sender: usize, authorized: bool) {
         let sequencer = Anvil::account(sender).address();
         let call = setSequencerAuthorizationCall { sequencer, authorized };
+        self.administer(call.abi_encode()).await;
+    }
+
+    /// Lets only this account commit to a stream.
+    pub(crate) async fn bind(&self, stream: StreamId, sender: usize) {
+        let call = setStreamSequencerCall {
+            tenantId: stream.tenant_id.to_b256(),
+            storeId: stream.store_id.to_b256(),
+            sequencer: Anvil::account(sender).address(),
+        };
         self.administer(call.abi_encode()).await;
     }
 
