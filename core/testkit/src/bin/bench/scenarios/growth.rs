@@ -34,6 +34,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
             .sidecar(&name, &stack)
             .set("block.time", format_args!("{BLOCK_TIME}s"))
             .set("commitment.poll_interval", format_args!("{POLL_INTERVAL}s"))
+            .set("commitment.blocked_recheck", "1m")
             .set("txmgr.max_block_share", "off")
             .start()
             .await?;
