@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use set_chain::ChainView;
 use set_index::Index;
+use set_settlement::Settlement;
 use tokio::sync::watch;
 
 use crate::{
@@ -32,6 +33,8 @@ pub struct Parts {
     pub status: Arc<dyn StatusReport>,
     /// The plugins.
     pub plugins: Arc<dyn Plugins>,
+    /// How far L1 has settled blocks; `None` where nobody follows it.
+    pub settlement: Option<Settlement>,
     /// What links commitments to Ethereum; `None` where no game on L1 is followed.
     pub proofs: Option<Arc<dyn SettlementProofs>>,
 }

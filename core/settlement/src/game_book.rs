@@ -233,11 +233,11 @@ impl GameBook {
         (written, gone)
     }
 
-    /// The claims that count, by the block that they claim; of several for one block the first made comes first.
+    /// The claims that count, by the block that they claim; of several for one block those that were won come first.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         let claims = self.games.values().filter_map(Followed::claim);
         let mut claims: Vec<_> = claims.filter(|claim| claim.status.holds()).collect();
-        claims.sort_by_key(|claim| (claim.l2_block.number, claim.index));
+        claims.sort_by_key(|claim| (claim.l2_block.number, !claim.status.is_resolved(), claim.index));
         claims
     }
 }

@@ -124,7 +124,7 @@ impl Settlement {
         settings: SettlementSettings,
         l2: L2Provider,
         heads: watch::Receiver<Arc<ChainView>>,
-    ) -> Result<(Self, impl Future<Output = ()> + Send), StoreError> {
+    ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), StoreError> {
         let store = SettlementStore::open(path, settings.scope()).await?;
         let steps = settings
             .op_node

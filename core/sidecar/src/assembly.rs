@@ -16,19 +16,21 @@ use set_index::{Durable, Follower, FollowerOptions, Index};
 use set_lease::{Leadership, LeaseTask};
 use set_pipeline::{Account, Pipeline, PipelineHandle};
 use set_rpc::{
-    HealthParts, HealthServer, RpcServer,
+    HealthParts, HealthServer, RpcServer, SettlementProofs,
     admin::{AccountRole, AdminSecret, AdminServer},
 };
-use set_settlement::capture::Prover;
+use set_settlement::{Settlement, capture::Prover};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tracing::{error, info, warn};
 
 use crate::{
     accounts::{Accounts, Ground},
     config::{Config, Layers, Problems},
+    kept_proofs::KeptProofs,
     live::Live,
     ports::{PipelinePending, SubmitterLogs},
     services::CoreServices,
+    settling,
     signers::{self, NamedSigner},
     status::Status,
 };
@@ -102,9 +104,10 @@ pub(crate) struct Sidecar {
     rpc: RpcServer,
     admin: Option<AdminServer>,
     health: HealthServer,
-    /// Ends the follower.
+    /// Ends the followers.
     stop: watch::Sender<bool>,
-    follower: JoinHandle<()>,
+    /// Of the index, of settlement, and of what proves it.
+    followers: Vec<JoinHandle<()>>,
 }
 
 impl Sidecar {
@@ -122,13 +125,16 @@ impl Sidecar {
         }
         let provider = connect(&config)?;
         // The first look at the head goes out while everything else starts.
-        let (heads, tracking) = set_chain::track(provider.clone(), config.chain.id, config.block.time / 2);
+        let op_node = settling::op_node(&config)?;
+        let (heads, tracking) =
+            set_chain::track_beside(provider.clone(), op_node, config.chain.id, config.block.time / 2);
         tokio::spawn(tracking);
         tokio::spawn(compare_blocks(heads.clone(), config.block.gas_limit));
 
-        let ((durable, host), index, signers, (leadership, lease), secret) = tokio::try_join!(
+        let ((durable, host), index, (settlement, settling), signers, (leadership, lease), secret) = tokio::try_join!(
             start_plugins(&config, &provider),
             open_index(&config),
+            settling::open(&config, provider.clone(), heads.clone()),
             open_signers(&config, &layers),
             start_lease(&config),
             read_secret(&config),
@@ -152,8 +158,22 @@ impl Sidecar {
             submitter.clone(),
             index.clone(),
             heads.clone(),
-            stopped,
+            stopped.clone(),
         );
+        let ended = until(stopped.clone());
+        let settling = tokio::spawn(async move {
+            tokio::select! {
+                () = settling => {}
+                () = ended => {}
+            }
+        });
+        let (proofs, keeping) = match config.l1.rpc_url {
+            Some(_) => {
+                let (kept, keeping) = keep_proofs(&config, &settlement, &index, &heads, stopped).await?;
+                (Some(kept), Some(keeping))
+            }
+            None => (None, None),
+        };
         let parts = set_pipeline::Parts {
             source,
             policies: host.policies(),
@@ -171,6 +191,8 @@ impl Sidecar {
             pipeline: pipeline.view(),
             accounts: accounts.clone(),
             leadership,
+            settlement: settlement.clone(),
+            proofs: proofs.clone(),
             facts: Status::facts(&config),
         });
         let parts = set_rpc::Parts {
@@ -182,7 +204,8 @@ impl Sidecar {
             pending: Arc::new(PipelinePending(pipeline.view())),
             status: status.clone(),
             plugins: host.clone(),
-            proofs: None,
+            settlement: Some(settlement),
+            proofs: proofs.map(|proofs| Arc::new(proofs) as Arc<dyn SettlementProofs>),
         };
         let rpc = RpcServer::start(&config.rpc, parts).await?;
         let admin_listen = config.rpc.admin_listen;
@@ -213,7 +236,10 @@ impl Sidecar {
             admin,
             health,
             stop,
-            follower,
+            followers: [Some(follower), Some(settling), keeping]
+                .into_iter()
+                .flatten()
+                .collect(),
         })
     }
 
@@ -253,8 +279,10 @@ impl Sidecar {
             warn!("the lease could not be given up in time; another takes over once it has run out");
         }
         self.stop.send_replace(true);
-        if let Err(panic) = self.follower.await {
-            error!(%panic, "the follower ended badly");
+        for follower in self.followers {
+            if let Err(panic) = follower.await {
+                error!(%panic, "a follower ended badly");
+            }
         }
         self.host.shutdown(left()).await;
         self.health.stop().await;
@@ -350,7 +378,7 @@ fn follow(
     submitter: SubmitterClient,
     index: Index,
     heads: watch::Receiver<Arc<ChainView>>,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let options = FollowerOptions {
         chain_id: config.chain.id,
@@ -358,10 +386,33 @@ fn follow(
         max_range: LOG_RANGE,
     };
     let follower = Follower::new(provider.clone(), SubmitterLogs(submitter), index, heads, options);
-    tokio::spawn(follower.run(async move {
-        // The sender goes away only together with the program.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }))
+    tokio::spawn(follower.run(until(stopped)))
+}
+
+/// Ends once the sidecar stops.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // The sender goes away only together with the program.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Keeps what proves commitments to the games on L1.
+async fn keep_proofs(
+    config: &Config,
+    settlement: &Settlement,
+    index: &Index,
+    heads: &watch::Receiver<Arc<ChainView>>,
+    stopped: watch::Receiver<bool>,
+) -> Result<(KeptProofs, JoinHandle<()>)> {
+    let (claims, passing_on) = settlement.claims_to_capture();
+    let kept = KeptProofs::open(config, claims).await?;
+    let keeping = kept.captures().run(index.clone(), heads.clone(), until(stopped));
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            () = keeping => {}
+            () = passing_on => {}
+        }
+    });
+    Ok((kept, task))
 }
 
 /// Says once if blocks are not as configured.

@@ -65,6 +65,7 @@ fn describe_metrics() {
     set_chain::describe_metrics();
     set_host::describe_metrics();
     set_index::describe_metrics();
+    set_settlement::describe_metrics();
     set_lease::describe_metrics();
     set_txmgr::describe_metrics();
     set_pipeline::describe_metrics();

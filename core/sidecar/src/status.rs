@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use set_lease::{Leadership, LeaseKind, LeaseState};
 use set_pipeline::PipelineView;
 use set_rpc::{Condition, StatusReport};
+use set_settlement::Settlement;
 
 use crate::{
     accounts::{AccountView, Accounts},
     config::Config,
+    kept_proofs::KeptProofs,
+    settling,
 };
 
 /// `set_status`'s parts beside the chain and the index.
@@ -17,6 +20,9 @@ pub(crate) struct Status {
     pub(crate) pipeline: PipelineView,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) leadership: Leadership,
+    pub(crate) settlement: Settlement,
+    /// `None` where L1 is not followed.
+    pub(crate) proofs: Option<KeptProofs>,
     /// What never changes while the program runs.
     pub(crate) facts: Value,
 }
@@ -42,6 +48,8 @@ impl StatusReport for Status {
             "network": self.facts,
             "lease": *self.leadership.state(),
             "pipeline": self.pipeline.status(),
+            "settlement": settling::report(&self.settlement),
+            "proofs": self.proofs.as_ref().map(KeptProofs::report),
             "txmgr": { "accounts": accounts },
         })
     }
@@ -64,7 +72,11 @@ impl StatusReport for Status {
             ("source", hindered(source.into_iter())),
             ("pipeline", hindered(holds.chain(alarms))),
             ("txmgr", hindered(txmgr)),
+            ("settlement", settling::condition(&self.settlement)),
         ];
+        if let Some(proofs) = &self.proofs {
+            conditions.push(("proofs", proofs.condition()));
+        }
         if let Some(condition) = lease(&self.leadership.state()) {
             conditions.push(("lease", condition));
         }

@@ -4,7 +4,10 @@ use alloy_primitives::{B256, U64};
 use serde::{Deserialize, Serialize};
 use set_chain::{ChainView, SettlementTag};
 use set_index::Anchored;
+use set_settlement::Settled;
 use set_types::{BatchId, PendingCommitment, Stage, StoreId, TenantId, Timestamp};
+
+use super::{ClaimAnswer, L1BlockAnswer, SettlementLevel};
 
 /// A commitment, on its way or on chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,17 +51,26 @@ pub struct CommitmentAnswer {
     pub block_timestamp: Option<U64>,
     /// Position of the log in that block.
     pub log_index: Option<U64>,
-    /// How settled the block is: `included`, `safe` or `finalized`.
-    pub settlement: Option<SettlementTag>,
+    /// How settled the block is: `included`, `safe`, `finalized`, `claimed` or `resolved`.
+    pub settlement: Option<SettlementLevel>,
+    /// The L1 block with which the block's data was complete on L1; null before, and where op-node does not tell.
+    pub safe_l1_block: Option<L1BlockAnswer>,
+    /// The dispute game that claims the block or a later one: the first that was resolved, else the first. Null where
+    /// there is none, or L1 is not followed.
+    pub claim: Option<ClaimAnswer>,
     /// Whether the source is known to have recorded the anchor.
     pub reported: bool,
 }
 
 impl CommitmentAnswer {
-    /// A commitment that the index holds, as settled as `view` says.
-    pub(crate) fn anchored(anchored: &Anchored, view: &ChainView) -> Self {
-        let settlement = anchored.settlement(view);
-        let stage = match settlement {
+    /// A commitment that the index holds, as settled as `view` says, and as L1 says of its block.
+    pub(crate) fn anchored(anchored: &Anchored, view: &ChainView, settled: &Settled) -> Self {
+        let tag = anchored.settlement(view);
+        // What is known of a block means nothing while nobody knows whether the chain has it.
+        let claim = settled.claim.filter(|_| tag.is_some());
+        let safe_l1_block = settled.safe_l1_block.filter(|_| tag >= Some(SettlementTag::Safe));
+        let settlement = tag.map(|tag| SettlementLevel::new(tag, claim.as_ref()));
+        let stage = match tag {
             _ if anchored.reported => Stage::Reported,
             Some(SettlementTag::Finalized) => Stage::Finalized,
             Some(SettlementTag::Safe) => Stage::Safe,
@@ -89,6 +101,8 @@ impl CommitmentAnswer {
             block_timestamp: Some(U64::from(anchored.block.timestamp)),
             log_index: Some(U64::from(anchored.log_index)),
             settlement,
+            safe_l1_block: safe_l1_block.map(Into::into),
+            claim: claim.map(Into::into),
             reported: anchored.reported,
         }
     }
@@ -122,9 +136,9 @@ impl From<PendingCommitment> for CommitmentAnswer {
     fn from(pending: PendingCommitment) -> Self {
         let commitment = pending.commitment;
         let settlement = match pending.stage {
-            Stage::Included => Some(SettlementTag::Included),
-            Stage::Safe => Some(SettlementTag::Safe),
-            Stage::Finalized => Some(SettlementTag::Finalized),
+            Stage::Included => Some(SettlementLevel::Included),
+            Stage::Safe => Some(SettlementLevel::Safe),
+            Stage::Finalized => Some(SettlementLevel::Finalized),
             _ => None,
         };
         Self {
@@ -148,6 +162,8 @@ impl From<PendingCommitment> for CommitmentAnswer {
             block_timestamp: None,
             log_index: None,
             settlement,
+            safe_l1_block: None,
+            claim: None,
             reported: pending.stage == Stage::Reported,
         }
     }

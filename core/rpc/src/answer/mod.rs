@@ -8,6 +8,7 @@
 mod commitment;
 mod plugin;
 mod proof;
+mod settlement;
 mod status;
 mod stream;
 mod version;
@@ -15,6 +16,7 @@ mod version;
 pub use commitment::{CommitmentAnswer, PageAnswer};
 pub use plugin::PluginAnswer;
 pub use proof::{CheckAnswer, InclusionProofAnswer, VerifyInclusionAnswer};
-pub use status::{BlockAnswer, ChainAnswer, EndpointAnswer, IndexAnswer, StatusAnswer};
+pub use settlement::{ClaimAnswer, L1BlockAnswer, SettlementLevel};
+pub use status::{BlockAnswer, ChainAnswer, EndpointAnswer, IndexAnswer, OpNodeAnswer, StatusAnswer};
 pub use stream::{IndexedHeadAnswer, StreamHeadAnswer};
 pub use version::{MethodAnswer, ParamAnswer, VersionAnswer};

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, U64};
 use serde::{Deserialize, Serialize};
-use set_chain::{BlockRef, EndpointHealth};
+use set_chain::{BlockRef, EndpointHealth, OpNodeView};
 
 /// How everything is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct StatusAnswer {
     /// The index.
     pub index: IndexAnswer,
     /// The other parts, each with a member of its own: `network` (what is configured), `lease` (who sends),
-    /// `pipeline`, and `txmgr` with one entry of `accounts` a sending account.
+    /// `pipeline`, `settlement` (how far L1 has settled the chain), and `txmgr` with one entry of `accounts` a sending account.
     #[serde(flatten)]
     pub parts: serde_json::Map<String, serde_json::Value>,
 }
@@ -38,6 +38,36 @@ pub struct ChainAnswer {
     pub safe: Option<BlockAnswer>,
     /// The newest block that L1 finalized.
     pub finalized: Option<BlockAnswer>,
+    /// op-node, where `safe` and `finalized` are its word; null where they are the node's own tags.
+    pub op_node: Option<OpNodeAnswer>,
+}
+
+/// op-node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpNodeAnswer {
+    /// Scheme, host and port.
+    pub endpoint: String,
+    /// Why it is not followed; null while it is.
+    pub error: Option<String>,
+    /// The L1 block that it has come to.
+    pub current_l1: Option<BlockAnswer>,
+    /// L1's newest block, as it sees L1.
+    pub head_l1: Option<BlockAnswer>,
+    /// L1's newest finalized block, as it sees L1.
+    pub finalized_l1: Option<BlockAnswer>,
+}
+
+impl From<&OpNodeView> for OpNodeAnswer {
+    fn from(view: &OpNodeView) -> Self {
+        Self {
+            endpoint: view.endpoint.clone(),
+            error: view.error.clone(),
+            current_l1: view.status.current_l1.map(BlockAnswer::from),
+            head_l1: view.status.head_l1.map(BlockAnswer::from),
+            finalized_l1: view.status.finalized_l1.map(BlockAnswer::from),
+        }
+    }
 }
 
 /// One of the chain's nodes.

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{B256, hex};
 use set_index::{ChainPosition, StreamPosition};
+use set_settlement::Settled;
 use set_types::{BatchId, PendingCursor, Stage, StreamId};
 
 use super::streams::StreamParam;
@@ -20,7 +21,11 @@ pub(super) async fn find(service: &Service, batch_id: BatchId) -> Result<Commitm
     let anchored = service.parts.index.get(batch_id).await?;
     match (anchored, pending) {
         (Some(anchored), pending) => {
-            let answer = CommitmentAnswer::anchored(&anchored, &service.view());
+            let settled = match &service.parts.settlement {
+                Some(settlement) => settlement.of(anchored.block.number).await,
+                None => Settled::default(),
+            };
+            let answer = CommitmentAnswer::anchored(&anchored, &service.view(), &settled);
             Ok(match pending {
                 Some(pending) => answer.with_pending(pending),
                 None => answer,
@@ -74,10 +79,15 @@ pub(crate) async fn list_commitments(
     let more = found.len() > limit;
     found.truncate(limit);
     let next_cursor = found.last().filter(|_| more).map(next);
+    let blocks: Vec<_> = found.iter().map(|anchored| anchored.block.number).collect();
+    let settled = match &service.parts.settlement {
+        Some(settlement) => settlement.of_all(&blocks).await,
+        None => vec![Settled::default(); blocks.len()],
+    };
+    let items = found.iter().zip(&settled);
     Ok(PageAnswer {
-        items: found
-            .iter()
-            .map(|anchored| CommitmentAnswer::anchored(anchored, &view))
+        items: items
+            .map(|(anchored, settled)| CommitmentAnswer::anchored(anchored, &view, settled))
             .collect(),
         next_cursor,
     })

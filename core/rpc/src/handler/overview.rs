@@ -54,6 +54,7 @@ pub(crate) async fn status(service: &Service, _: Args) -> Result<StatusAnswer, R
             latest: view.latest.map(|head| head.block.into()),
             safe: view.safe.map(BlockAnswer::from),
             finalized: view.finalized.map(BlockAnswer::from),
+            op_node: view.op_node.as_ref().map(Into::into),
         },
         index: IndexAnswer {
             block: synced.block.map(BlockAnswer::from),

@@ -305,6 +305,7 @@ impl Fixture {
             pending: Arc::new(Waiting(self.waiting.clone())),
             status: Arc::new(Parted),
             plugins: self.plugins.clone(),
+            settlement: None,
             proofs: self.proofs.clone(),
         };
         RpcServer::start(&self.config, parts).await.unwrap()
