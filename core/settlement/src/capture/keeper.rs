@@ -20,11 +20,9 @@ use super::{
     prover::{ProveError, Prover},
 };
 
-/// Commitments that are asked for at once, at most: five slots each, below the 1,024 that geth proves in one call,
-/// and a few megabytes of answer.
+/// Commitments that are asked for at once, at most. Each has four slots: together they stay below the 1,024 that geth
+/// proves in one call, and give a few megabytes of answer.
 const MOST: usize = 200;
-/// Commitments that may be asked for at once after so many answers of the last size.
-const GROW_AFTER: u32 = 16;
 /// The first and the longest pause after something failed.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -78,7 +76,7 @@ impl Keeper {
             self.show(halt.as_ref()).await;
             pause = match &halt {
                 None | Some(Halt::NotYet(_)) => FIRST_PAUSE,
-                Some(Halt::Prove(error)) if error.is_pruned() => PRUNED_PAUSE,
+                Some(Halt::Prove(error)) if error.is_lasting() => PRUNED_PAUSE,
                 Some(_) => (pause * 2).min(LONGEST_PAUSE),
             };
             if let Err(error) = self.kept.mend().await {
@@ -134,6 +132,9 @@ impl Keeper {
             };
             after = self.take(block, newest.root_claim, gap, &mut size).await?;
         }
+        if block.is_some() {
+            info!(block = newest.l2_block, game = %newest.game, "what proves the commitments up to a claimed block is kept");
+        }
         Ok(())
     }
 
@@ -164,7 +165,6 @@ impl Keeper {
         gap: Gap,
         size: &mut usize,
     ) -> Result<ChainPosition, Halt> {
-        let mut easy = 0;
         loop {
             self.make_room(block).await?;
             let commitments = self.next(block, gap, *size).await?;
@@ -175,17 +175,12 @@ impl Keeper {
                 Err(error) if batches.len() > 1 && !error.is_pruned() => {
                     warn!(%error, commitments = batches.len(), "asking for fewer proofs at once");
                     *size = batches.len() / 2;
-                    easy = 0;
                     continue;
                 }
                 Err(error) => return Err(self.counted(error)),
                 Ok(fetched) if !fetched.absent.is_empty() => return Err(Halt::NotYet("a reorg is being followed")),
                 Ok(fetched) => fetched.parts,
             };
-            easy += 1;
-            if easy % GROW_AFTER == 0 {
-                *size = (*size * 2).min(MOST);
-            }
             // Fewer than asked for are the last ones.
             let to = match commitments.last() {
                 Some(last) if batches.len() == *size => last.chain_position(),

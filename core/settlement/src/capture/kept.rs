@@ -3,14 +3,17 @@
 //! Parts stand under their hashes, so that what proofs share is there once, and no proof's path is written down:
 //! it is found again from the block's hash. Beside them stands which stretch of the chain is proven at which block.
 
+mod rows;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use alloy::eips::BlockNumHash;
-use alloy_primitives::{B256, Bytes, Keccak256, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use set_index::{ChainPosition, Layout, Opening, Store, StoreError};
 use tokio::sync::{Mutex, Notify};
 
+use self::rows::{BLOCK_LEN, BlockRow, STRETCH_LEN, Stretch, key};
 use super::trie::{PartMap, Parts, WalkError};
 
 const LAYOUT: Layout = Layout {
@@ -34,34 +37,10 @@ const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 const SCOPE: &str = "scope";
 const BYTES: &str = "bytes";
 
-const CHECKSUM_LEN: usize = 8;
-const BLOCK_LEN: usize = 32 * 2 + 8 + CHECKSUM_LEN;
-const STRETCH_LEN: usize = 8 * 3 + CHECKSUM_LEN;
 /// What a part costs beside its own bytes: its rows' keys and values.
 const PART_COST: u64 = 8 + 32 + 8 + 32;
 /// Parts that are thrown away in one transaction.
 const SWEEP: usize = 10_000;
-/// Stands for the block of a stretch whose parts were thrown away.
-const THROWN_AWAY: u64 = u64::MAX;
-
-/// A stretch of the chain: the commitments behind `after`, up to and with `to`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stretch {
-    pub(crate) after: ChainPosition,
-    pub(crate) to: ChainPosition,
-    /// Number of the block at which they are proven; `None` once the parts were thrown away for want of room.
-    pub(crate) at: Option<u64>,
-}
-
-/// A block at which something is proven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BlockRow {
-    pub(crate) hash: B256,
-    /// Its output root, which games claim.
-    pub(crate) output_root: B256,
-    /// Commitments that were proven at it.
-    pub(crate) commitments: u64,
-}
 
 /// What the file holds, but for the parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -360,8 +339,7 @@ fn shrink(transaction: &WriteTransaction, limit: u64, spared: u64) -> Result<(u6
     let bytes = bytes_fact(&transaction.open_table(FACTS)?)?;
     let oldest = {
         let blocks = transaction.open_table(BLOCKS)?;
-        let oldest = blocks.first()?.map(|(number, _)| number.value());
-        oldest
+        blocks.first()?.map(|(number, _)| number.value())
     };
     // What only blocks before the oldest one use, nothing leads to.
     let unused = unused(transaction, oldest.unwrap_or(spared))?;
@@ -486,79 +464,6 @@ fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-const fn key(position: ChainPosition) -> (u64, u64) {
-    (position.block, position.log_index)
-}
-
-impl Stretch {
-    fn encode(&self) -> [u8; STRETCH_LEN] {
-        let at = self.at.unwrap_or(THROWN_AWAY);
-        let numbers = [self.to.block, self.to.log_index, at].map(u64::to_be_bytes);
-        sealed(&[self.after.block, self.after.log_index], numbers.as_flattened())
-    }
-
-    fn decode(start: (u64, u64), bytes: &[u8; STRETCH_LEN]) -> Result<Self, StoreError> {
-        let content = opened(&[start.0, start.1], bytes)
-            .ok_or_else(|| StoreError::Damaged(format!("the stretch behind {start:?} has changed")))?;
-        let mut numbers = content.chunks_exact(8).map(number);
-        let [block, log_index, at] = std::array::from_fn(|_| numbers.next().unwrap_or_default());
-        Ok(Self {
-            after: ChainPosition {
-                block: start.0,
-                log_index: start.1,
-            },
-            to: ChainPosition { block, log_index },
-            at: (at != THROWN_AWAY).then_some(at),
-        })
-    }
-}
-
-impl BlockRow {
-    fn encode(&self, number: u64) -> [u8; BLOCK_LEN] {
-        let content = [&self.hash[..], &self.output_root[..], &self.commitments.to_be_bytes()].concat();
-        sealed(&[number], &content)
-    }
-
-    fn decode(number_: u64, bytes: &[u8; BLOCK_LEN]) -> Result<Self, StoreError> {
-        let content = opened(&[number_], bytes)
-            .ok_or_else(|| StoreError::Damaged(format!("the row of block {number_} has changed")))?;
-        Ok(Self {
-            hash: B256::from_slice(&content[..32]),
-            output_root: B256::from_slice(&content[32..64]),
-            commitments: number(&content[64..]),
-        })
-    }
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// A row's content, closed by a checksum over its key and itself: a disk that changes a byte must not change a proof.
-fn sealed<const N: usize>(key: &[u64], content: &[u8]) -> [u8; N] {
-    let mut row = [0; N];
-    row[..N - CHECKSUM_LEN].copy_from_slice(content);
-    row[N - CHECKSUM_LEN..].copy_from_slice(&checksum(key, content));
-    row
-}
-
-/// The content of a row that is as it was written.
-fn opened<'a, const N: usize>(key: &[u64], row: &'a [u8; N]) -> Option<&'a [u8]> {
-    let (content, sum) = row.split_at(N - CHECKSUM_LEN);
-    (checksum(key, content) == sum).then_some(content)
-}
-
-fn checksum(key: &[u64], content: &[u8]) -> [u8; CHECKSUM_LEN] {
-    let mut hasher = Keccak256::new();
-    for number in key {
-        hasher.update(number.to_be_bytes());
-    }
-    hasher.update(content);
-    let mut sum = [0; CHECKSUM_LEN];
-    sum.copy_from_slice(&hasher.finalize()[..CHECKSUM_LEN]);
-    sum
 }
 
 #[cfg(test)]

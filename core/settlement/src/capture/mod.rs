@@ -161,11 +161,18 @@ pub enum NoProof {
     Store(#[from] StoreError),
 }
 
-/// What the kept parts give.
-enum Found {
-    Claimed(Claimed),
-    /// Why they give none.
-    Missing(&'static str),
+/// Why the kept parts prove nothing.
+enum Missing {
+    /// In words.
+    Because(&'static str),
+    /// They cannot be read.
+    Unreadable(StoreError),
+}
+
+impl From<StoreError> for Missing {
+    fn from(error: StoreError) -> Self {
+        Self::Unreadable(error)
+    }
 }
 
 /// Kept proofs, and the task that takes them. Cheap to clone; every clone is the same.
@@ -234,31 +241,31 @@ impl Captures {
     pub async fn evidence(&self, anchored: &Anchored) -> Result<Claimed, NoProof> {
         let claims = self.claims.borrow().clone();
         let missing = match self.kept_proof(anchored, &claims).await {
-            Ok(Found::Claimed(claimed)) => return Ok(claimed),
-            Ok(Found::Missing(why)) => why,
-            Err(error) if error.is_damage() => {
+            Ok(claimed) => return Ok(claimed),
+            Err(Missing::Because(why)) => why,
+            Err(Missing::Unreadable(error)) if error.is_damage() => {
                 tracing::error!(%error, "the store of proofs is damaged");
                 self.kept.mend().await?;
                 "the store of proofs was damaged and is filled anew"
             }
-            Err(error) => return Err(error.into()),
+            Err(Missing::Unreadable(error)) => return Err(error.into()),
         };
         self.live_proof(anchored, &claims, missing).await
     }
 
     /// The proof from what is kept, or why it is not.
-    async fn kept_proof(&self, anchored: &Anchored, claims: &Claims) -> Result<Found, StoreError> {
+    async fn kept_proof(&self, anchored: &Anchored, claims: &Claims) -> Result<Claimed, Missing> {
         let (block, output_root) = match self.kept.whereabouts(anchored.chain_position()).await? {
             Whereabouts::Kept { block, output_root } => (block, output_root),
             Whereabouts::ThrownAway => {
                 let why = "what was kept gave way to newer proofs (`settlement.max_proof_bytes`)";
-                return Ok(Found::Missing(why));
+                return Err(Missing::Because(why));
             }
-            Whereabouts::Nowhere => return Ok(Found::Missing("nothing of it has been kept yet")),
+            Whereabouts::Nowhere => return Err(Missing::Because("nothing of it has been kept yet")),
         };
         let Some(game) = claims.of(block.number, output_root) else {
             let why = "the game that it was proven with has fallen, and it has not been taken for again yet";
-            return Ok(Found::Missing(why));
+            return Err(Missing::Because(why));
         };
         let (registry, batch_id) = (self.settings.registry, anchored.batch_id);
         let found = self
@@ -266,12 +273,12 @@ impl Captures {
             .with_parts(move |parts| find(parts, block, registry, batch_id))
             .await?;
         match found {
-            Ok(Some(evidence)) => Ok(Found::Claimed(Claimed { evidence, game })),
-            Ok(None) => Ok(Found::Missing("it was not on chain at the block that was proven")),
+            Ok(Some(evidence)) => Ok(Claimed { evidence, game }),
+            Ok(None) => Err(Missing::Because("it was not on chain at the block that was proven")),
             // What was never taken is not damage: the index learned of the commitment later.
             Err(error) => {
                 tracing::warn!(%batch_id, block = block.number, %error, "a commitment's evidence is not complete");
-                Ok(Found::Missing(
+                Err(Missing::Because(
                     "it was not known when its stretch of the chain was taken for",
                 ))
             }

@@ -113,6 +113,12 @@ impl ProveError {
         self.failures.iter().any(pruned)
     }
 
+    /// Whether nobody can prove anything at this block any more.
+    pub(crate) fn is_lasting(&self) -> bool {
+        let pruned = |(_, failure): &(_, _)| matches!(failure, Failure::Pruned(_));
+        self.failures.iter().all(pruned)
+    }
+
     /// Whether every node is well and just does not have the block.
     pub(crate) fn is_unknown(&self) -> bool {
         self.failures
