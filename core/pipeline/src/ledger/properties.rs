@@ -26,6 +26,7 @@ enum Action {
     Admit(u8),
     Retire(u8),
     Authorise(u8, bool),
+    Bind(u8, u8),
     Lead(bool),
     Round,
 }
@@ -63,6 +64,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => (0u8..3).prop_map(Action::Admit),
         2 => (0u8..3).prop_map(Action::Retire),
         2 => (0u8..3, any::<bool>()).prop_map(|(account, authorised)| Action::Authorise(account, authorised)),
+        1 => (0u8..4, 0u8..3).prop_map(|(stream, account)| Action::Bind(stream, account)),
         2 => prop::bool::weighted(0.7).prop_map(Action::Lead),
         4 => Just(Action::Round),
     ]
@@ -89,6 +91,7 @@ fn play(world: &mut World, action: Action) {
         Action::Admit(account) => world.admit(account),
         Action::Retire(account) => world.retire(account),
         Action::Authorise(account, authorised) => world.authorise(account, authorised),
+        Action::Bind(stream, account) => world.bind(stream, account),
         Action::Lead(leading) => world.lead(leading),
         Action::Round => world.round(),
     }

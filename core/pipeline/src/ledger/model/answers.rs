@@ -282,6 +282,7 @@ impl World {
                 seat: Some((account, nonce)),
                 commitments: self.planned[which].clone(),
                 refused: false,
+                shut_out: Vec::new(),
             };
             self.events.push_back(Event::Tx(TxEvent::Sent {
                 id,

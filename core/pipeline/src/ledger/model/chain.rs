@@ -25,6 +25,8 @@ pub(super) struct Tx {
     pub(super) commitments: Vec<Commitment>,
     /// Whether the registry refused its sender.
     pub(super) refused: bool,
+    /// Streams that the registry did not take from its sender.
+    pub(super) shut_out: Vec<StreamId>,
 }
 
 /// An account and one of its nonces.
@@ -108,12 +110,14 @@ impl World {
         txs.extend(ours.iter().map(|seat| self.slots[seat].tx.clone()));
         for tx in &mut txs {
             tx.refused = tx.seat.is_some_and(|(account, _)| self.unauthorised.contains(&account));
+            tx.shut_out.clear();
             let mut outcomes = Vec::new();
             let (refused, out_of_order) = (self.defects(Defect::Refused), self.defects(Defect::Order));
             for commitment in &tx.commitments {
                 let bound = self.bound.get(&commitment.stream()).copied();
                 let other = bound.filter(|bound| tx.seat.is_some_and(|(account, _)| account != *bound));
-                let outcome = if let Some(account) = other {
+                let outcome = if let Some(account) = other.filter(|_| !tx.refused && !self.paused) {
+                    tx.shut_out.push(commitment.stream());
                     SettleOutcome::Bound {
                         account,
                         reason: format!("bound to {account}"),
@@ -223,6 +227,7 @@ impl World {
                 seat: None,
                 commitments: vec![commitment],
                 refused: false,
+                shut_out: Vec::new(),
             });
         }
     }
@@ -244,6 +249,7 @@ impl World {
             seat: None,
             commitments: vec![commitment],
             refused: false,
+            shut_out: Vec::new(),
         }));
     }
 
@@ -262,6 +268,7 @@ impl World {
                 seat: None,
                 commitments: slot.tx.commitments,
                 refused: false,
+                shut_out: Vec::new(),
             });
         }
     }
@@ -326,6 +333,9 @@ impl World {
         for block in self.blocks.iter().filter(|block| !block.paused) {
             for tx in block.txs.iter().filter(|tx| !tx.refused) {
                 for commitment in &tx.commitments {
+                    if tx.shut_out.contains(&commitment.stream()) {
+                        continue;
+                    }
                     self.registry
                         .commit(commitment, &refused, &out_of_order, tx.hash, block.at);
                 }
