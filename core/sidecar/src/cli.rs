@@ -27,6 +27,7 @@ First steps:
   set-sidecar check --online                 try every connection, and say what to do about each problem
   set-sidecar run                            anchor commitments and serve set_* until SIGTERM
   set-sidecar verify proof.json --commitment commitment.json
+                                             check a proof offline; with --l1, down to Ethereum
 
 Configuration, each over the one before: defaults, --config, --overlay files in order,
 environment (SET__SECTION__KEY=value), flags. config/chain-config.toml documents every key."
@@ -75,13 +76,26 @@ Examples:
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
-    /// Check an inclusion proof from files, without any network.
+    /// Check a proof from files: of an event in a batch, or of both down to Ethereum.
     #[command(after_help = "\
-Exit code 0: every link that was given holds. 1: one does not, or a file cannot be read.
+Exit codes:
+  0  every link that was given holds; with --l1: proven
+  1  a link is broken, or a file cannot be read; the message names the link
+  2  the command line is wrong
+  3  claimed, not proven: no link is broken, but at L1's finalized block the game does not bear the claim out, or not
+     yet; the last line says why
+  4  undecided: no link is broken, but L1 cannot be asked
+
+Without --registry the file is an inclusion proof, and no network is used. With it, the file is a settlement proof:
+event, leaf, inclusion, record, code, storage, account, header, output root, claim. All but the last of these links
+are checked without network. The last is asked of the L1 node alone, at its finalized block, and holds where the
+portal's factory lists the game, its type was the respected one when it was created, it is neither blacklisted nor
+retired, its defender won, and the finality delay has passed.
 
 Examples:
   set-sidecar verify proof.json --commitment commitment.json
-  set-sidecar verify proof.json --events-root 0x… --event-count 8 --event event.json --agent-key 0x…")]
+  set-sidecar verify proof.json --events-root 0x… --event-count 8 --event event.json --agent-key 0x…
+  set-sidecar verify proof.json --registry 0x… --event event.json --l1 https://… --portal 0x…")]
     Verify(VerifyArgs),
     /// Print a completion script for a shell: set-sidecar completions bash > /etc/bash_completion.d/set-sidecar
     Completions {

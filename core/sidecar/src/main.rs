@@ -28,12 +28,15 @@ use std::{
 use clap::{CommandFactory, Parser};
 use eyre::{Result, WrapErr};
 
-use crate::cli::{Cli, Command, PluginCommand};
+use crate::{
+    cli::{Cli, Command, PluginCommand},
+    verify::VerifyArgs,
+};
 
 fn main() -> ExitCode {
     set_chain::install_tls();
     match dispatch(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -49,19 +52,20 @@ fn is_broken_pipe(error: &eyre::Report) -> bool {
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn dispatch(command: Command) -> Result<()> {
+fn dispatch(command: Command) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     match command {
+        Command::Verify(args) => return verify(&args, &mut out),
         Command::Run { config } => runtime()?.block_on(run::run(config.layers())),
         Command::Check(args) => runtime()?.block_on(check::check(&args, &mut out)),
         Command::Rotate(args) => runtime()?.block_on(rotate::rotate(&args, &mut out)),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file, &mut out),
-        Command::Verify(args) => verify::verify(&args, &mut out),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "set-sidecar", &mut out);
             Ok(())
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -69,6 +73,16 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .wrap_err("no runtime")
+}
+
+/// Says what was found once all of it was: whoever stops reading changes no verdict.
+fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<ExitCode> {
+    let mut said = vec![];
+    let verdict = runtime()?.block_on(verify::verify(args, &mut said));
+    match out.write_all(&said) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => verdict.map(ExitCode::from),
+    }
 }
 
 fn inspect(file: &Path, out: &mut impl Write) -> Result<()> {

@@ -44,9 +44,9 @@ pub fn connect(url: &Url, timeout: Duration) -> Result<L1Provider, ChainError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum L1Error {
-    /// The node does not answer, or refuses.
-    #[error("the L1 node cannot be asked: {}", transport_cause(.0))]
-    Node(#[from] TransportError),
+    /// The node does not answer, or refuses. Without its URL, which may hold a key.
+    #[error("the L1 node cannot be asked: {0}")]
+    Node(String),
     /// The node does not have the block.
     #[error("the L1 node does not have block {0:?}")]
     NoBlock(BlockId),
@@ -62,6 +62,12 @@ pub enum L1Error {
         /// What came back.
         cause: String,
     },
+}
+
+impl From<TransportError> for L1Error {
+    fn from(error: TransportError) -> Self {
+        Self::Node(transport_cause(&error))
+    }
 }
 
 /// A block of L1.

@@ -44,7 +44,10 @@ pub struct Standing {
 /// Why a claim is not proven.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// The factory lists no such game: anybody can deploy a contract that looks like one.
+    /// The factory lists fewer games at this block.
+    #[error("the factory does not list a game {0} yet")]
+    NotListed(u64),
+    /// The factory lists another game there: anybody can deploy a contract that looks like one.
     #[error("the factory does not list game {game} as number {index} with type {game_type}")]
     NotRegistered {
         /// The game.
@@ -310,10 +313,13 @@ impl Rules {
         };
         if listed.is_none() {
             // Whatever else it says of itself counts for nothing.
-            standing.doubts.push(Doubt::NotRegistered {
-                game: claim.game,
-                index: claim.index,
-                game_type: claim.game_type,
+            standing.doubts.push(match facts.listed {
+                None => Doubt::NotListed(claim.index),
+                Some(_) => Doubt::NotRegistered {
+                    game: claim.game,
+                    index: claim.index,
+                    game_type: claim.game_type,
+                },
             });
             return standing;
         }

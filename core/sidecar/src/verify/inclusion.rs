@@ -1,46 +1,14 @@
-//! `set-sidecar verify`: checks an inclusion proof from files, without any network.
+//! Inclusion proofs: an event is in a batch whose root the verifier trusts already.
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::Path};
 
 use alloy_primitives::B256;
-use clap::Args;
 use eyre::{Context, Result, bail, ensure, eyre};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
-use set_ves::{SignedEvent, verify_inclusion};
+use set_ves::verify_inclusion;
 
-/// What to check, and against what.
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    /// The proof: the answer of set_getInclusionProof, or of the sequencer's own proof route.
-    #[arg(value_name = "PROOF.json")]
-    proof: PathBuf,
-
-    /// The commitment that you trust: the answer of set_getCommitment from a node of yours, or an entry
-    /// of the sequencer's list. Its root and event count are what the proof is checked against.
-    #[arg(long, value_name = "FILE")]
-    commitment: Option<PathBuf>,
-
-    /// The events root that you trust, instead of --commitment.
-    #[arg(long, value_name = "0x…", requires = "event_count", conflicts_with = "commitment")]
-    events_root: Option<B256>,
-
-    /// The event count that belongs to --events-root.
-    #[arg(long, value_name = "N", requires = "events_root")]
-    event_count: Option<u32>,
-
-    /// The signed event. Its leaf is computed and must be the one that is proven.
-    #[arg(long, value_name = "EVENT.json")]
-    event: Option<PathBuf>,
-
-    /// The agent's Ed25519 public key; the event's signature is checked against it.
-    #[arg(long, value_name = "0x…", requires = "event")]
-    agent_key: Option<B256>,
-}
+use super::{VerifyArgs, event, files};
 
 /// A proof, as the sidecar or the sequencer writes it.
 #[derive(Debug, Deserialize)]
@@ -96,21 +64,13 @@ impl TryFrom<Value> for Number {
 ///
 /// # Errors
 /// Names the first link that does not hold, or the file that cannot be read.
-pub(crate) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<()> {
-    let proof: ProofFile = read(&args.proof, &["result"])?;
+pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<()> {
+    let proof: ProofFile = files::read(&args.proof, &["result"])?;
 
     if let Some(path) = &args.event {
-        let event: SignedEvent = read(path, &["result", "event"])?;
-        event.check_payload().wrap_err_with(|| format!("{}", path.display()))?;
-        match &args.agent_key {
-            Some(key) => {
-                event
-                    .verify_signature(key)
-                    .wrap_err_with(|| format!("{}", path.display()))?;
-                writeln!(out, "signature   the agent's, over event {}", event.event_id)?;
-            }
-            None => writeln!(out, "signature   not checked: give the agent's key with --agent-key")?,
-        }
+        let event = event::read(path)?;
+        let signature = event::check(&event, args.agent_key.as_ref()).wrap_err_with(|| path.display().to_string())?;
+        writeln!(out, "signature   {signature}")?;
         let leaf = event.leaf(proof.sequence.0);
         ensure!(
             leaf == proof.leaf,
@@ -156,7 +116,7 @@ fn trusted(args: &VerifyArgs, proof: &ProofFile) -> Result<(B256, u32, String)> 
     }
     let (root, count, path) = match &args.commitment {
         Some(path) => {
-            let commitment: Trusted = read(path, &["result", "commitment"])?;
+            let commitment: Trusted = files::read(path, &["result", "commitment"])?;
             let position = proof.sequence.0.checked_sub(commitment.sequence_start.0);
             ensure!(
                 position == Some(proof.leaf_index.0),
@@ -180,23 +140,13 @@ fn trusted(args: &VerifyArgs, proof: &ProofFile) -> Result<(B256, u32, String)> 
     Ok((root, count, path.display().to_string()))
 }
 
-/// Reads a JSON file. What is wanted may be inside of others, such as a JSON-RPC response's `result`.
-fn read<T: DeserializeOwned>(path: &Path, wrappers: &[&str]) -> Result<T> {
-    let text = fs::read_to_string(path).wrap_err_with(|| format!("{} cannot be read", path.display()))?;
-    let mut value: Value = serde_json::from_str(&text).wrap_err_with(|| format!("{} is no JSON", path.display()))?;
-    for wrapper in wrappers {
-        if let Some(inner) = value.get_mut(wrapper).filter(|inner| inner.is_object()) {
-            value = inner.take();
-        }
-    }
-    serde_json::from_value(value).wrap_err_with(|| format!("{} is not what was expected here", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::PathBuf};
+
     use serde_json::json;
 
-    use super::*;
+    use super::{super::SettlementArgs, *};
 
     /// The second of three recorded events, with everything that it can be checked against.
     struct Recorded {
@@ -206,7 +156,7 @@ mod tests {
 
     impl Recorded {
         fn new() -> Self {
-            let recording: Value = serde_json::from_str(include_str!("../../ves/vectors/ves.json")).unwrap();
+            let recording: Value = serde_json::from_str(include_str!("../../../ves/vectors/ves.json")).unwrap();
             let batch = &recording["batches"][1];
             let dir = tempfile::tempdir().unwrap();
             let args = VerifyArgs {
@@ -216,6 +166,12 @@ mod tests {
                 event_count: None,
                 event: Some(write(&dir, "event.json", &batch["leaves"][1])),
                 agent_key: Some(recording["agent_public_key"].as_str().unwrap().parse().unwrap()),
+                settlement: SettlementArgs {
+                    registry: None,
+                    chain_id: 0,
+                    l1: None,
+                    portal: None,
+                },
             };
             Self { dir, args }
         }
