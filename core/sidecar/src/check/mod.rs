@@ -9,6 +9,7 @@ mod online;
 mod proofs;
 mod report;
 mod rollup;
+mod settlement;
 
 use std::{io::Write, sync::Arc, time::Duration};
 

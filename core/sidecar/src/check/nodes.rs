@@ -202,7 +202,7 @@ fn clock(shown: &str, answers: &Answers, now: Timestamp) -> Option<Finding> {
     })
 }
 
-/// The tags that reports and watching wait for.
+/// The tags that reports and watching wait for; op-node's own check looks at them where they are its word.
 fn tags(config: &Config, shown: &str, answers: &Answers) -> Vec<Finding> {
     let waits = [
         ("commitment.report_at", config.commitment.report_at),
@@ -224,7 +224,9 @@ fn tags(config: &Config, shown: &str, answers: &Answers) -> Vec<Finding> {
             ),
         }
     };
-    waits.into_iter().map(finding).collect()
+    let by_the_node =
+        |(_, tag): &(&str, SettlementTag)| *tag == SettlementTag::Included || config.chain.op_node_url.is_none();
+    waits.into_iter().filter(by_the_node).map(finding).collect()
 }
 
 fn gas_limit(config: &Config, shown: &str, answers: &Answers) -> Finding {

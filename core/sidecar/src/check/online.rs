@@ -7,7 +7,7 @@ use eyre::Result;
 use super::{
     accounts, contracts, neighbours, nodes, proofs,
     report::{Report, within},
-    rollup,
+    rollup, settlement,
 };
 use crate::{assembly, config::Config, signers::NamedSigner};
 
@@ -24,9 +24,10 @@ pub(crate) async fn check(config: &Config, signers: &[NamedSigner]) -> Result<Re
     let tracking = tokio::spawn(tracking);
     let deadline = config.chain.rpc_timeout * 2;
     let registry = config.chain.registry.to_string();
-    let (nodes, rollup, proofs, contracts, accounts, sequencer, lease, ports, data) = tokio::join!(
+    let (nodes, rollup, settlement, proofs, contracts, accounts, sequencer, lease, ports, data) = tokio::join!(
         nodes::check(config, deadline),
         within(deadline, "rollup", "[rollup]", rollup::check(config, &provider)),
+        settlement::check(config, &provider, deadline),
         within(deadline, "proofs", "[chain]", proofs::check(config, &provider)),
         within(deadline, "registry", &registry, contracts::check(config, &provider)),
         accounts::check(config, &provider, &heads, signers, deadline),
@@ -47,7 +48,7 @@ pub(crate) async fn check(config: &Config, signers: &[NamedSigner]) -> Result<Re
     );
     tracking.abort();
     let findings = [
-        nodes, rollup, proofs, contracts, accounts, sequencer, lease, ports, data,
+        nodes, rollup, settlement, proofs, contracts, accounts, sequencer, lease, ports, data,
     ]
     .concat();
     Ok(Report::new(findings))
