@@ -78,7 +78,7 @@ func TestTheUnitOfOpGethRuns(t *testing.T) {
 	unit := settings(t, root, "op-geth")
 	environment := append(os.Environ(), fileVariables(t, filepath.Join(root, "etc/set-chain", chain, "op-geth.env"))...)
 	ports := map[string]string{}
-	for _, name := range []string{"GETH_HTTP_PORT", "GETH_WS_PORT", "GETH_AUTHRPC_PORT", "GETH_METRICS_PORT"} {
+	for _, name := range []string{"GETH_HTTP_PORT", "GETH_WS_PORT", "GETH_AUTHRPC_PORT", "GETH_METRICS_PORT", "GETH_PORT"} {
 		ports[name] = freePort(t)
 		environment = append(environment, name+"="+ports[name])
 	}

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand};
@@ -48,12 +48,19 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Exit code 0: no problem. 1: at least one.
 
+Where rollup.config names op-node's rollup.json, the two are compared, too.
+
 With --online, one line a check: ok, problem (with what to do about it), or skipped (another line says why).
   nodes      each of chain.rpc_urls: reachable, chain id, caught up, head's age, clock, tags, block gas limit
+  rollup     chain-config.toml, rollup.config, op-node and the newest block say the same of the chain and its fees
   contracts  registry and paymaster are there and answer; the registry is not paused
   accounts   each signer serves; its account is authorised, can pay, and carries no code
   others     the sequencer through its plugin, the lease, free ports, the data directory")]
     Check(CheckArgs),
+    /// Ask the sidecar that runs with this configuration whether it is ready (/readyz).
+    #[command(after_help = "\
+Exit code 0: it is. 1: it is not, and why, or nobody answers on rpc.health_listen.")]
+    Ready(ReadyArgs),
     /// Change the accounts that send commitments, without a gap.
     #[command(after_help = "\
 Before: name the new signers in [signers] and in sidecar.signers, take the old ones out of sidecar.signers (leave
@@ -128,6 +135,17 @@ pub(crate) struct CheckArgs {
     /// Print the findings as JSON.
     #[arg(long, requires = "online")]
     pub(crate) json: bool,
+}
+
+/// How to ask.
+#[derive(Debug, Args)]
+pub(crate) struct ReadyArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// Ask again for so long, until it is.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime_serde::re::humantime::parse_duration)]
+    pub(crate) wait: Duration,
 }
 
 /// How to change accounts.

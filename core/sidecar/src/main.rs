@@ -11,6 +11,7 @@ mod kept_proofs;
 mod live;
 mod logging;
 mod ports;
+mod ready;
 mod rotate;
 mod run;
 mod services;
@@ -58,6 +59,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Verify(args) => return verify(&args, &mut out),
         Command::Run { config } => runtime()?.block_on(run::run(config.layers())),
         Command::Check(args) => runtime()?.block_on(check::check(&args, &mut out)),
+        Command::Ready(args) => runtime()?.block_on(ready::ready(&args, &mut out)),
         Command::Rotate(args) => runtime()?.block_on(rotate::rotate(&args, &mut out)),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file, &mut out),
         Command::Completions { shell } => {

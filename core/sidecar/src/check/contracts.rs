@@ -1,6 +1,7 @@
 //! The contracts: are they there, do they answer, may anybody commit?
 
 use alloy::{
+    eips::BlockId,
     network::TransactionBuilder,
     providers::Provider,
     rpc::types::TransactionRequest,
@@ -37,7 +38,8 @@ impl From<TransportError> for CallFailure {
 /// Calls a contract's function at the newest block.
 pub(crate) async fn call<C: SolCall>(provider: &L2Provider, to: Address, call: C) -> Result<C::Return, CallFailure> {
     let request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
-    let bytes = provider.call(request.into()).await?;
+    // Not at the pending block, the default, which op-geth has none of.
+    let bytes = provider.call(request.into()).block(BlockId::latest()).await?;
     C::abi_decode_returns(&bytes).map_err(|_| CallFailure::Refused(format!("it does not answer {}", C::SIGNATURE)))
 }
 

@@ -135,9 +135,7 @@ impl Config {
         let chain = reading.section::<ChainSection>("chain");
         let block = reading.section::<BlockSection>("block");
         let mut rollup = reading.section::<RollupSection>("rollup");
-        for path in rollup.iter_mut().filter_map(|rollup| rollup.config.as_mut()) {
-            *path = beside_its_file(figment, "rollup.config", path);
-        }
+        rollup.iter_mut().for_each(|rollup| rollup.resolve_paths(figment));
         let gas = reading.section::<GasSection>("gas");
         let sequencer = reading.section::<SequencerSection>("sequencer");
         let l1 = reading.section::<L1Section>("l1");

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use alloy_primitives::Address;
+use figment::Figment;
 use serde::{Deserialize, Serialize};
 
-use super::problem::Complaint;
+use super::{layers::beside_its_file, problem::Complaint};
 
 /// What SystemConfig on L1 holds of the L2's fees, and where op-node's configuration is. The sidecar itself
 /// reads fees from the chain; `check` compares.
@@ -62,6 +63,12 @@ impl Default for RollupSection {
 }
 
 impl RollupSection {
+    /// Makes paths relative to the file that they are in; an empty one is none.
+    pub(crate) fn resolve_paths(&mut self, figment: &Figment) {
+        let config = self.config.take().filter(|path| !path.as_os_str().is_empty());
+        self.config = config.map(|path| beside_its_file(figment, "rollup.config", &path));
+    }
+
     pub(crate) fn validate(&self) -> Vec<Complaint> {
         let divisors = [
             ("rollup.eip1559_denominator", self.eip1559_denominator),

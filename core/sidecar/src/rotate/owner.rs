@@ -2,7 +2,9 @@
 
 use std::{io::Write, sync::Arc};
 
-use alloy::{network::TransactionBuilder, providers::Provider, rpc::types::TransactionRequest, sol_types::SolCall};
+use alloy::{
+    eips::BlockId, network::TransactionBuilder, providers::Provider, rpc::types::TransactionRequest, sol_types::SolCall,
+};
 use alloy_primitives::{Address, B256, U256, hex};
 use eyre::{Result, WrapErr, bail, ensure, eyre};
 use set_chain::{ChainView, L2Provider, SettlementTag, bindings::SetRegistry, transport_cause};
@@ -89,7 +91,8 @@ impl Owner {
             .with_from(self.address)
             .with_to(to)
             .with_input(data.clone());
-        let gas = provider.estimate_gas(request.into()).await;
+        // Not at the pending block, the default, which op-geth has none of.
+        let gas = provider.estimate_gas(request.into()).block(BlockId::latest()).await;
         let gas = gas.map_err(|error| eyre!("the registry refuses: {}", transport_cause(&error)))?;
         let call = Call {
             to,
@@ -161,7 +164,7 @@ pub(super) async fn ask<C: SolCall>(provider: &L2Provider, registry: Address, ca
     let request = TransactionRequest::default()
         .with_to(registry)
         .with_input(call.abi_encode());
-    let bytes = provider.call(request.into()).await;
+    let bytes = provider.call(request.into()).block(BlockId::latest()).await;
     let bytes = bytes.map_err(|error| eyre!("{}: {}", C::SIGNATURE, transport_cause(&error)))?;
     C::abi_decode_returns(&bytes).map_err(|_| eyre!("`chain.registry` ({registry}) does not answer {}", C::SIGNATURE))
 }

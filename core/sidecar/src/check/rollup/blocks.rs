@@ -141,11 +141,14 @@ impl Comparison {
         self.add(key, ours.to_string(), found.to_string());
     }
 
-    /// A getter that is refused is one of a later fork.
+    /// A getter that is refused may be one of a later fork.
     fn answer<T: ToString>(&mut self, key: &str, ours: T, answer: Result<T, CallFailure>) {
         match answer {
             Ok(found) => self.number(key, ours, found),
-            Err(CallFailure::Refused(_)) => {}
+            Err(CallFailure::Refused(words)) => {
+                let found = format!("`{key}` is not compared: the chain's L1Block refuses to say ({words})");
+                self.findings.push(Finding::skipped("rollup", &self.subject, found));
+            }
             Err(CallFailure::Unasked(cause)) => self.findings.push(unasked(&cause)),
         }
     }

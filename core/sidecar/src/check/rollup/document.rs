@@ -58,8 +58,14 @@ impl RollupConfig {
         self.number("/block_time")
     }
 
-    pub(super) fn system_config_address(&self) -> Option<&str> {
+    /// Its proxy on L1.
+    pub(super) fn system_config(&self) -> Option<&str> {
         self.text("/l1_system_config_address")
+    }
+
+    /// Its proxy on L1.
+    pub(super) fn portal(&self) -> Option<&str> {
+        self.text("/deposit_contract_address")
     }
 
     pub(super) fn gas_limit(&self) -> Option<u64> {

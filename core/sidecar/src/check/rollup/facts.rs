@@ -147,13 +147,28 @@ pub(super) fn facts(config: &Config, rollup: &RollupConfig) -> Vec<Fact> {
             rollup.blob_base_fee_scalar(),
         ),
     ];
-    facts.extend(ours.system_config.map(|address| Fact {
-        key: "rollup.system_config",
-        ours: lower(&address.to_string()),
-        member: "l1_system_config_address",
-        theirs: rollup.system_config_address().map(lower),
-        lasting: Always,
-    }));
+    for (key, address, member, theirs) in [
+        (
+            "rollup.system_config",
+            ours.system_config,
+            "l1_system_config_address",
+            rollup.system_config(),
+        ),
+        (
+            "l1.portal",
+            config.l1.portal,
+            "deposit_contract_address",
+            rollup.portal(),
+        ),
+    ] {
+        facts.extend(address.map(|address| Fact {
+            key,
+            ours: lower(&address.to_string()),
+            member,
+            theirs: theirs.map(lower),
+            lasting: Always,
+        }));
+    }
     facts
 }
 

@@ -3,6 +3,7 @@
 mod blocks;
 mod document;
 mod facts;
+mod op_node;
 
 use std::path::Path;
 
@@ -49,9 +50,10 @@ pub(super) fn complaints(config: &Config, asks_the_chain: bool) -> Vec<Complaint
         .collect()
 }
 
-/// Asks the chain's newest blocks.
+/// Asks op-node and the chain's newest blocks.
 pub(super) async fn check(config: &Config, provider: &L2Provider) -> Vec<Finding> {
-    [file(config), blocks::check(config, provider).await].concat()
+    let (op_node, blocks) = tokio::join!(op_node::check(config), blocks::check(config, provider));
+    [file(config), op_node, blocks].concat()
 }
 
 /// What the file says, and what has changed since: what is wrong with it has been said before.

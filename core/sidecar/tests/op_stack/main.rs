@@ -1,0 +1,4 @@
+//! The program beside a real OP Stack chain.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod check;
