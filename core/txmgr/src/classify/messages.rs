@@ -37,11 +37,13 @@ const GETH: Table = &[
     ("nonce too high", Some(PoolLimit)),
     ("method not found", Some(Refused)),
     ("does not exist/is not available", Some(Refused)),
+    ("transaction filtered out", Some(Refused)),
     ("priority fee per gas higher than", Some(Invalid)),
     ("intrinsic gas", Some(Invalid)),
     ("floor data gas", Some(Invalid)),
     ("gas limit too high", Some(Invalid)),
     ("exceeds block gas limit", Some(Invalid)),
+    ("exceeds maximum per-transaction gas limit", Some(Invalid)),
     ("oversized data", Some(Invalid)),
     ("negative value", Some(Invalid)),
     ("gas uint64 overflow", Some(Invalid)),
@@ -132,6 +134,10 @@ mod tests {
     #[case("intrinsic gas too low: gas 20000, minimum needed 21000", Invalid)]
     #[case("insufficient gas for floor data gas cost: gas 1, minimum needed 2", Invalid)]
     #[case("exceeds block gas limit", Invalid)]
+    #[case(
+        "exceeds maximum per-transaction gas limit: transaction gas 90000, limit 60000",
+        Invalid
+    )]
     #[case("oversized data: transaction size 140000, limit 131072", Invalid)]
     #[case("invalid sender", Invalid)]
     #[case("invalid chain id for signer: have 1 want 84532001", Invalid)]
@@ -148,6 +154,7 @@ mod tests {
     #[case("future transaction tries to replace pending", PoolLimit)]
     #[case("tx fee (1.20 ether) exceeds the configured cap (1.00 ether)", NodeFeeCap)]
     #[case("the method eth_sendRawTransaction does not exist/is not available", Refused)]
+    #[case("transaction filtered out", Refused)]
     fn geth(#[case] message: &str, #[case] expected: Rejection) {
         assert_eq!(by_message(message), Some(Meaning::Refused(expected)));
     }

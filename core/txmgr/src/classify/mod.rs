@@ -3,6 +3,8 @@
 //! Codes differ between clients and say little, so `messages` decide.
 
 mod messages;
+#[cfg(test)]
+mod op_geth;
 
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use set_chain::transport_cause;

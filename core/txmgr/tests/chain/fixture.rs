@@ -44,7 +44,8 @@ pub(crate) fn impatient() -> TxConfig {
     }
 }
 
-/// A running transaction manager of anvil's account 1. Dropping it is a kill: nothing is drained.
+/// A running transaction manager, of anvil's account 1 where nothing else is said. Dropping it is a kill:
+/// nothing is drained.
 pub(crate) struct Account {
     pub(crate) manager: TxMgr,
     events: mpsc::Receiver<TxEvent>,
@@ -77,6 +78,11 @@ impl Account {
 
     /// An account with other parts than usual.
     pub(crate) fn with(anvil: &Anvil, url: &Url, config: TxConfig, change: impl FnOnce(&mut StartParts)) -> Self {
+        Self::on(anvil.chain_id(), url, config, change)
+    }
+
+    /// An account on any chain.
+    pub(crate) fn on(chain_id: u64, url: &Url, config: TxConfig, change: impl FnOnce(&mut StartParts)) -> Self {
         let provider = set_chain::connect(&EndpointConfig {
             rpc_urls: vec![url.clone()],
             chain_id: None,
@@ -84,13 +90,13 @@ impl Account {
             poll_interval: Duration::from_millis(50),
         })
         .unwrap();
-        let (heads, tracking) = set_chain::track(provider.clone(), anvil.chain_id(), Duration::from_millis(50));
+        let (heads, tracking) = set_chain::track(provider.clone(), chain_id, Duration::from_millis(50));
         let tracker = tokio::spawn(tracking);
         let mut parts = StartParts {
             config,
             signer: key(),
             provider,
-            chain_id: anvil.chain_id(),
+            chain_id,
             heads,
             journal: Journal::in_memory(),
             spending: Spending::in_memory(),

@@ -1,0 +1,75 @@
+//! Replacement at a higher price.
+
+use alloy::providers::Provider;
+use set_testkit::op_stack::SystemConfigChange;
+use set_txmgr::TxEvent;
+
+use crate::{
+    fixture::{impatient, patient},
+    rig::{Halt, STACK, account},
+    throttling::{NONE, limit_da},
+};
+
+#[tokio::test]
+#[ignore = "needs op-stack/build; scripts/test op-stack runs it"]
+async fn the_pool_takes_each_replacement_for_the_one_before() {
+    let chain = STACK.alone().await;
+    let provider = chain.provider();
+    let mut account = account(&chain, impatient()).await;
+    account.status(|status| status.account_nonce == Some(0)).await;
+    let halt = Halt::of(&chain);
+    let mut versions = vec![account.send(1).await.1];
+    for _ in 0..3 {
+        let before = *versions.last().unwrap();
+        match account.event().await {
+            TxEvent::Sent { nonce: 0, hash, .. } => versions.push(hash),
+            other => panic!("{other:?}"),
+        }
+        let pooled = |hash| async move { provider.get_transaction_by_hash(hash).await.unwrap().is_some() };
+        let newest = *versions.last().unwrap();
+        assert_eq!((pooled(before).await, pooled(newest).await), (false, true));
+    }
+    drop(halt);
+    // One more may go out before the manager sees the block.
+    let included = loop {
+        match account.event().await {
+            TxEvent::Sent { hash, .. } => versions.push(hash),
+            TxEvent::Included { nonce: 0, hash, .. } => break hash,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(versions[3..].contains(&included));
+}
+
+/// What is in flight is priced out by what the operator sets on L1, and replaced at the next head.
+#[tokio::test]
+#[ignore = "needs op-stack/build; scripts/test op-stack runs it"]
+async fn a_raised_minimum_base_fee_is_followed_by_what_is_in_flight() {
+    let chain = STACK.alone().await;
+    let mut account = account(&chain, patient()).await;
+    let status = account.status(|status| status.account_nonce == Some(0)).await;
+    assert!(status.alarms.is_empty(), "{:?}", status.alarms);
+    // No block takes anything.
+    limit_da(&chain, 1, 0).await;
+    let (nonce, first) = account.send(1).await;
+    let offered = account.manager.status().in_flight[0].fee_cap.unwrap();
+    let least = u64::try_from(offered.0).unwrap() * 2;
+    chain
+        .change_system_config(SystemConfigChange::MinBaseFee(least))
+        .await
+        .unwrap();
+    let second = match account.event().await {
+        TxEvent::Sent { hash, .. } => hash,
+        other => panic!("{other:?}"),
+    };
+    let replaced = account.manager.status().in_flight[0].clone();
+    assert!(replaced.fee_cap.unwrap().0 > least.into(), "{replaced:?}");
+    limit_da(&chain, NONE, NONE).await;
+    let (included, hash, _) = account.included().await;
+    assert_eq!((included, hash), (nonce, second));
+    assert_ne!(first, second);
+    chain
+        .change_system_config(SystemConfigChange::MinBaseFee(1_000_000))
+        .await
+        .unwrap();
+}
