@@ -200,3 +200,98 @@ const fn truncated(number: u64) -> u32 {
     let truncated = number as u32;
     truncated
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A data contract with two entries, of which the second continues the first, and a word before them.
+    fn code() -> Vec<u8> {
+        let entry = |byte: u8, count: u32| [&[byte; 32][..], &count.to_be_bytes(), &[byte + 1; 32]].concat();
+        [
+            &DATA_CONTRACT[..],
+            &77_u64.to_be_bytes(),
+            &[9; 32],
+            &entry(1, 3),
+            &entry(3, 4),
+        ]
+        .concat()
+    }
+
+    fn words(offset: u16, start: u64) -> Words {
+        let content = U256::from(start) << 192 | U256::from(offset) << 160 | U256::from(1);
+        Words {
+            status: U256::from(LAYOUT_VERSION),
+            root: U256::ZERO,
+            state: U256::ZERO,
+            content,
+            explicit_previous_root: U256::ZERO,
+        }
+    }
+
+    #[test]
+    fn an_entry_is_read_with_the_root_before_it() {
+        let first = words(42, 5).record_in(&code()).unwrap();
+        assert_eq!((first.events_root, first.event_count), (B256::repeat_byte(1), 3));
+        assert_eq!(first.previous, Previous::StateRoot(B256::repeat_byte(9)));
+        assert_eq!(
+            (first.sequence_start, first.sequence_end(), first.timestamp),
+            (5, 7, 77)
+        );
+        let second = words(110, 8).record_in(&code()).unwrap();
+        assert_eq!(second.previous, Previous::StateRoot(first.new_state_root));
+        assert_eq!((second.new_state_root, second.event_count), (B256::repeat_byte(4), 4));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let code = code();
+        for offset in [0, 31, 41, 111, u16::MAX] {
+            let refused = words(offset, 1).record_in(&code).unwrap_err();
+            assert!(matches!(refused, RecordError::Offset { .. }), "{offset}: {refused}");
+        }
+        let mut runnable = code.clone();
+        runnable[0] = 0x60;
+        assert!(matches!(words(42, 1).record_in(&runnable), Err(RecordError::Code(_))));
+        let mut empty = code.clone();
+        empty[74..78].fill(0);
+        assert_eq!(words(42, 1).record_in(&empty), Err(RecordError::Empty));
+        let too_far = RecordError::Range {
+            start: u64::MAX - 1,
+            count: 3,
+        };
+        assert_eq!(words(42, u64::MAX - 1).record_in(&code), Err(too_far));
+        words(42, u64::MAX - 2).record_in(&code).unwrap();
+
+        assert_eq!(
+            Words {
+                status: U256::from(2),
+                ..words(42, 1)
+            }
+            .check(),
+            Err(RecordError::Layout(2))
+        );
+        assert_eq!(
+            Words {
+                content: U256::ZERO,
+                ..words(42, 1)
+            }
+            .check(),
+            Err(RecordError::Absent)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_word_and_no_code_makes_it_panic(content: [u8; 32], root: [u8; 32], code in prop::collection::vec(any::<u8>(), 0..300)) {
+            let content = U256::from_be_bytes(content);
+            let words = Words { root: U256::from_be_bytes(root), content, ..words(0, 0) };
+            let code = [&DATA_CONTRACT[..], &code].concat();
+            for record in [words.record(), words.record_in(&code)].into_iter().flatten() {
+                prop_assert!(record.sequence_end() >= record.sequence_start);
+            }
+        }
+    }
+}

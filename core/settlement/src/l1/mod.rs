@@ -7,6 +7,7 @@
 
 mod bindings;
 mod calls;
+mod doubt;
 mod game_type;
 mod games;
 mod standing;
@@ -24,9 +25,10 @@ use url::Url;
 
 use self::{bindings::OptimismPortal2, calls::Calls};
 pub use self::{
+    doubt::Doubt,
     game_type::{GameType, RootClaim},
     games::Game,
-    standing::{Doubt, GameStatus, Standing},
+    standing::{GameStatus, Standing},
 };
 
 /// A node of L1.

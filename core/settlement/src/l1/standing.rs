@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, U256};
 use set_proof::GameClaim;
 
 use super::{
-    Contracts, GameType, L1Error, L1Provider, RootClaim,
+    Contracts, Doubt, GameType, L1Error, L1Provider, RootClaim,
     bindings::{AnchorStateRegistry, DisputeGameFactory, FaultDisputeGame, OptimismPortal2},
     calls::{Answers, Calls, Place},
     games::BlockPlaces,
@@ -39,91 +39,6 @@ pub struct Standing {
     pub l2_chain_id: Option<u64>,
     /// All that keeps the claim from being proven at this block; empty where it is proven.
     pub doubts: Vec<Doubt>,
-}
-
-/// Why a claim is not proven.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
-    /// The factory lists fewer games at this block.
-    #[error("the factory does not list a game {0} yet")]
-    NotListed(u64),
-    /// The factory lists another game there: anybody can deploy a contract that looks like one.
-    #[error("the factory does not list game {game} as number {index} with type {game_type}")]
-    NotRegistered {
-        /// The game.
-        game: Address,
-        /// Where it should be.
-        index: u64,
-        /// What it should be.
-        game_type: u32,
-    },
-    /// The game claims something else.
-    #[error("the game claims {root_claim:?} for L2 block {l2_block:?}, not what the proof says")]
-    OtherClaim {
-        /// Its root claim, where it says one.
-        root_claim: Option<B256>,
-        /// Its L2 block, where it says one.
-        l2_block: Option<u64>,
-    },
-    /// What such a game decides about is not known here.
-    #[error("the game is of {0}, so what it claims is not known")]
-    UnknownType(GameType),
-    /// The game is not about an output root.
-    #[error("a {0} game claims a root over several chains, and no output root")]
-    SuperRoot(GameType),
-    /// The type was not the respected one.
-    #[error(
-        "the game is of {game_type}, which the portal did not respect when it was created (respected now: {respected})"
-    )]
-    NotRespected {
-        /// The game's type.
-        game_type: GameType,
-        /// The type that the portal respects at this block.
-        respected: GameType,
-    },
-    /// The guardian has declared it void.
-    #[error("the game is blacklisted")]
-    Blacklisted,
-    /// The guardian has declared it and all others of its time void.
-    #[error("the game was created at {created_at}, and games up to {retired_at} are retired")]
-    Retired {
-        /// When it was created, in seconds.
-        created_at: u64,
-        /// What it would have to be later than, in seconds.
-        retired_at: u64,
-    },
-    /// It was refuted.
-    #[error("the challenger won the game: its claim is false")]
-    ChallengerWon,
-    /// It may still be refuted.
-    #[error("the game is still in progress")]
-    InProgress,
-    /// The guardian may still intervene.
-    #[error(
-        "the game was resolved at {resolved_at}, and its outcome is final {delay} seconds after that at the earliest"
-    )]
-    WithinDelay {
-        /// When it was resolved, in seconds.
-        resolved_at: u64,
-        /// The finality delay, in seconds.
-        delay: u64,
-    },
-    /// The guardian has stopped all withdrawals.
-    #[error("the portal is paused")]
-    Paused,
-    /// The anchor state registry knows a reason that is not known here.
-    #[error("the anchor state registry {0} does not call the claim valid")]
-    Invalid(Address),
-}
-
-impl Doubt {
-    /// Whether no time will remove it: whoever relies on the claim needs another game.
-    pub const fn is_lasting(&self) -> bool {
-        !matches!(
-            self,
-            Self::InProgress | Self::WithinDelay { .. } | Self::Paused | Self::Invalid(_)
-        )
-    }
 }
 
 impl Standing {
@@ -373,5 +288,113 @@ impl Rules {
             resolved_at,
             delay: self.delay,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGISTRY: Address = Address::repeat_byte(0xa5);
+
+    /// A claim that an anchor state registry calls valid, with the rules and the facts that it judges by.
+    fn valid() -> (Rules, GameClaim, Facts) {
+        let rules = Rules {
+            respected: GameType(0),
+            updated_at: 1_000,
+            delay: 100,
+            paused: false,
+            anchor_state_registry: Some(REGISTRY),
+            now: 2_101,
+        };
+        let claim = GameClaim {
+            game: Address::repeat_byte(1),
+            index: 5,
+            game_type: 0,
+            root_claim: B256::repeat_byte(2),
+            l2_block: 9,
+        };
+        let facts = Facts {
+            listed: Some((GameType(0), 1_001, claim.game)),
+            root_claim: Some(claim.root_claim),
+            l2_block: Some(9),
+            l2_chain_id: None,
+            status: Some(2),
+            resolved_at: 2_000,
+            blacklisted: false,
+            judged: Some((true, true)),
+        };
+        (rules, claim, facts)
+    }
+
+    type Change = fn(&mut Rules, &mut Facts);
+
+    fn doubts(change: Change) -> Vec<Doubt> {
+        let (mut rules, claim, mut facts) = valid();
+        change(&mut rules, &mut facts);
+        rules.judge(&claim, &facts).doubts
+    }
+
+    #[test]
+    fn where_a_registry_judges_games_it_has_to_agree() {
+        assert_eq!(doubts(|_, _| {}), []);
+        assert_eq!(
+            doubts(|_, facts| facts.judged = Some((true, false))),
+            [Doubt::Invalid(REGISTRY)]
+        );
+        assert_eq!(doubts(|rules, _| rules.paused = true), [Doubt::Paused]);
+        // What was respected once stays so; what the game does not say was not.
+        assert_eq!(doubts(|rules, _| rules.respected = GameType(1)), []);
+        let unsaid = doubts(|_, facts| facts.judged = Some((false, false)));
+        assert!(matches!(unsaid[..], [Doubt::NotRespected { .. }]), "{unsaid:?}");
+    }
+
+    #[test]
+    fn retirement_takes_the_second_of_its_own_where_a_registry_judges_games() {
+        let retired = [Doubt::Retired {
+            created_at: 1_001,
+            retired_at: 1_001,
+        }];
+        assert_eq!(doubts(|rules, _| rules.updated_at = 1_001), retired);
+        // Older portals keep games of that second.
+        let older: Change = |rules, facts| {
+            (rules.updated_at, rules.anchor_state_registry, facts.judged) = (1_001, None, None);
+        };
+        assert_eq!(doubts(older), []);
+        let older: Change = |rules, facts| {
+            (rules.updated_at, rules.anchor_state_registry, facts.judged) = (1_002, None, None);
+        };
+        assert!(matches!(doubts(older)[..], [Doubt::Retired { .. }]));
+    }
+
+    #[test]
+    fn the_delay_has_to_be_over_and_the_outcome_known() {
+        let within = |resolved_at| {
+            [Doubt::WithinDelay {
+                resolved_at,
+                delay: 100,
+            }]
+        };
+        assert_eq!(doubts(|rules, _| rules.now = 2_100), within(2_000));
+        assert_eq!(doubts(|rules, _| rules.now = 1_999), within(2_000));
+        assert_eq!(doubts(|_, facts| facts.resolved_at = 0), within(0));
+        assert_eq!(doubts(|_, facts| facts.status = Some(0)), [Doubt::InProgress]);
+        assert_eq!(doubts(|_, facts| facts.status = None), [Doubt::InProgress]);
+        assert_eq!(doubts(|_, facts| facts.status = Some(3)), [Doubt::InProgress]);
+        assert_eq!(doubts(|_, facts| facts.status = Some(1)), [Doubt::ChallengerWon]);
+    }
+
+    #[test]
+    fn a_game_that_says_nothing_claims_nothing() {
+        for change in [
+            (|_, facts| facts.root_claim = None) as Change,
+            |_, facts| facts.l2_block = None,
+            |_, facts| facts.l2_block = Some(10),
+        ] {
+            assert!(matches!(doubts(change)[..], [Doubt::OtherClaim { .. }]));
+        }
+        let unlisted = doubts(|_, facts| facts.listed = None);
+        assert_eq!(unlisted, [Doubt::NotListed(5)]);
+        assert!(unlisted[0].is_lasting() && !Doubt::InProgress.is_lasting());
     }
 }
