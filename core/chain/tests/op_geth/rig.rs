@@ -27,7 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// op-geth and op-node.
 pub(crate) static STACK: SharedStack =
-    SharedStack::new(|| OpStack::builder(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("set-chain")).parts(Parts::NODE));
+    SharedStack::new(|| OpStack::builder(Path::new(env!("CARGO_TARGET_TMPDIR")).join("set-chain")).parts(Parts::NODE));
 
 /// So much ether, in wei.
 pub(crate) fn ether(amount: u64) -> U256 {

@@ -14,9 +14,15 @@ use url::Url;
 
 use crate::fixture::Account;
 
-/// op-geth and op-node.
-pub(crate) static STACK: SharedStack =
-    SharedStack::new(|| OpStack::builder(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("set-txmgr")).parts(Parts::NODE));
+/// op-geth and op-node, with a block every second: most of what is tested here waits for blocks.
+pub(crate) static STACK: SharedStack = SharedStack::new(|| {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let faster = dir.join("faster.toml");
+    std::fs::write(&faster, "[block]\ntime = \"1s\"\n").unwrap();
+    OpStack::builder(dir.join("set-txmgr"))
+        .overlay(faster)
+        .parts(Parts::NODE)
+});
 
 /// So much ether, in wei.
 pub(crate) fn ether(amount: u64) -> U256 {
