@@ -1,0 +1,44 @@
+# What TestTwoChainsRunUnderSystemd has systemd run, in the project's folder; it ends with "all is well".
+set -euo pipefail
+exec >"$WORK/log" 2>&1
+trap 'journalctl --no-pager --unit "op-geth@*" | tail -n 40' ERR
+set -x
+
+printf '#!/bin/sh\n' >/usr/bin/set-sidecar && chmod +x /usr/bin/set-sidecar
+for chain in one two; do
+    SET_SIDECAR=/usr/bin/set-sidecar op-stack/systemd/install "$chain"
+    install -m 644 -t "/etc/set-chain/$chain" "$WORK/genesis.json"
+done
+awk -F= -v OFS== '/^GETH_[A-Z_]*PORT=/ { $2 += 100 } 1' /etc/set-chain/one/op-geth.env >/etc/set-chain/two/op-geth.env
+
+ask() { # PORT
+    curl --silent --fail --header content-type:application/json \
+        --data '{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}' "http://127.0.0.1:$1"
+}
+systemctl start op-geth@one op-geth@two
+ask 8545
+ask 8645
+
+# Neither another chain's op-geth nor the sidecar of the same chain gets at a JWT or at a chain's data.
+for user in op-geth-two set-sidecar-one; do
+    for file in /etc/set-chain/one/secrets/jwt /run/credentials/op-geth@one.service/jwt /var/lib/op-geth/one/geth; do
+        if setpriv --reuid="$user" --clear-groups --regid="$user" test -r "$file"; then
+            echo "$user reads $file"
+            exit 1
+        fi
+    done
+done
+
+# Killed, it is started again, on its own data.
+systemctl kill --signal=KILL op-geth@one
+curl --silent --output /dev/null --retry 60 --retry-delay 1 --retry-all-errors http://127.0.0.1:8545
+until [ "$(systemctl show --property=NRestarts --value op-geth@one)" = 1 ] && systemctl --quiet is-active op-geth@one; do
+    sleep 0.2
+done
+ask 8545
+
+# Told to stop, it ends by itself and in time.
+systemctl stop op-geth@one op-geth@two
+[ "$(systemctl show --property=Result --value op-geth@one)" = success ]
+set +x
+echo "all is well"
