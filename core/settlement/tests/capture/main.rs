@@ -103,6 +103,18 @@ async fn a_state_that_is_gone_is_said_and_the_next_game_makes_up_for_it() {
 }
 
 #[tokio::test]
+async fn a_node_that_cannot_prove_is_named_at_the_start() {
+    let rig = Rig::start(Anvil::builder().slots_in_an_epoch(1)).await;
+    rig.mine(4).await;
+    let pruned = RpcProxy::start(rig.anvil.url().clone()).await.unwrap();
+    pruned.inject(Rule::on(["eth_getProof"], Action::error(GONE)));
+    let mut capturing = rig.capture(None, rig.prover(&[&pruned.url()]), PLENTY).await;
+    let status = capturing.reach(|status| status.error.is_some()).await;
+    let error = status.error.unwrap();
+    assert!(error.contains("--gcmode archive") && error.contains(GONE), "{error}");
+}
+
+#[tokio::test]
 async fn another_node_proves_what_the_first_forgot() {
     let mut rig = Rig::start(Anvil::builder()).await;
     let batches = rig.commit(1, 1).await;
