@@ -124,10 +124,8 @@ impl Tracker {
                 _ = ticks.tick() => {}
             }
             let told = self.op_node.as_ref().map(|told| Arc::clone(&told.borrow()));
-            let tags = told.as_deref().map_or(Tags::OfNode, |told| {
-                Tags::OfOpNode(SettledTags::new(told, &self.views.borrow()))
-            });
-            let answer = read(&self.provider, self.chain_id, tags).await;
+            let op_node = told.as_deref().map(|told| SettledTags::new(told, &self.views.borrow()));
+            let answer = read(&self.provider, self.chain_id, op_node).await;
             self.publish(answer, told.as_deref());
         }
     }
@@ -254,22 +252,11 @@ struct Answer {
     contradiction: Option<String>,
 }
 
-/// Whose word it is what is safe and finalized.
-#[derive(Debug, Clone, Copy)]
-enum Tags {
-    /// The node's own tags.
-    OfNode,
-    /// op-node's, for blocks that the node has.
-    OfOpNode(SettledTags),
-}
-
-impl Tags {
-    /// The blocks to ask the node for, beside the newest.
-    fn blocks(&self) -> Vec<BlockNumberOrTag> {
-        match self {
-            Self::OfNode => vec![BlockNumberOrTag::Safe, BlockNumberOrTag::Finalized],
-            Self::OfOpNode(tags) => tags.numbers().into_iter().map(BlockNumberOrTag::Number).collect(),
-        }
+/// The blocks that tell what is safe and finalized: by the node's own tags, or at the heights that op-node names.
+fn settled_blocks(op_node: Option<&SettledTags>) -> Vec<BlockNumberOrTag> {
+    match op_node {
+        None => vec![BlockNumberOrTag::Safe, BlockNumberOrTag::Finalized],
+        Some(tags) => tags.numbers().into_iter().map(BlockNumberOrTag::Number).collect(),
     }
 }
 
@@ -285,13 +272,17 @@ fn call<P: RpcSend, R: RpcRecv>(
 }
 
 /// One round trip: chain id, blocks, fees, the DA scalar.
-async fn read(provider: &L2Provider, expected_chain_id: u64, tags: Tags) -> Result<Answer, ChainError> {
+async fn read(
+    provider: &L2Provider,
+    expected_chain_id: u64,
+    op_node: Option<SettledTags>,
+) -> Result<Answer, ChainError> {
     const BLOCK: &str = "eth_getBlockByNumber";
     let client = provider.client();
     let mut batch = BatchRequest::new(client);
     let chain_id = call::<_, U64>(&mut batch, "eth_chainId", &())?;
     let latest = call::<_, Option<Block>>(&mut batch, BLOCK, &(BlockNumberOrTag::Latest, false))?;
-    let settled = tags.blocks().into_iter();
+    let settled = settled_blocks(op_node.as_ref()).into_iter();
     let settled: Vec<_> = settled
         .map(|tag| call::<_, Option<Block>>(&mut batch, BLOCK, &(tag, false)))
         .collect::<Result<_, _>>()?;
@@ -348,14 +339,14 @@ async fn read(provider: &L2Provider, expected_chain_id: u64, tags: Tags) -> Resu
     for block in settled {
         blocks.push(tagged(block.await)?);
     }
-    Ok(match tags {
-        Tags::OfNode => Answer {
+    Ok(match op_node {
+        None => Answer {
             head,
             safe: blocks.first().copied().flatten(),
             finalized: blocks.get(1).copied().flatten(),
             contradiction: None,
         },
-        Tags::OfOpNode(tags) => {
+        Some(tags) => {
             let hashes: BTreeMap<u64, B256> = blocks
                 .iter()
                 .flatten()

@@ -73,7 +73,7 @@ impl From<&Standing> for ClaimStatus {
             _ if standing
                 .doubts
                 .iter()
-                .any(|doubt| matches!(doubt, Doubt::NotRegistered { .. })) =>
+                .any(|doubt| matches!(doubt, Doubt::NotRegistered { .. } | Doubt::NotListed(_))) =>
             {
                 Self::Gone
             }

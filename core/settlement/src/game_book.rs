@@ -178,7 +178,7 @@ impl GameBook {
 
     /// Games that L1 is to be asked about: those that it never was asked about, the newest first, then in turn those
     /// whose outcome is open, and a few of the settled.
-    pub(crate) fn to_ask(&mut self, open: usize, settled: usize) -> Vec<Listed> {
+    pub(crate) fn next_asked(&mut self, open: usize, settled: usize) -> Vec<Listed> {
         let ours = |game: &&Followed| matches!(game.verdict, Verdict::Ours(_));
         let new = self.games.values().rev().filter(ours);
         let new = new.filter(|game| game.status.is_none()).take(open);

@@ -388,7 +388,7 @@ impl Games {
 
     /// Asks L1 how games stand.
     async fn ask_standings(&self, book: &mut GameBook, contracts: &Contracts, at: BlockId) -> Result<(), GameError> {
-        let asked = book.to_ask(OPEN, SETTLED);
+        let asked = book.next_asked(OPEN, SETTLED);
         if asked.is_empty() {
             return Ok(());
         }

@@ -217,7 +217,7 @@ impl ChainSection {
                 "is empty; give at least one node, such as [\"http://127.0.0.1:8545\"]",
             ));
         }
-        if !self.rpc_urls.iter().all(is_http) {
+        if !self.rpc_urls.iter().all(|url| is_http(url)) {
             complaints.push(Complaint::new(
                 "chain.rpc_urls",
                 "each must start with http:// or https://",
@@ -292,7 +292,7 @@ impl SettlementSection {
     }
 }
 
-fn is_http(url: &String) -> bool {
+fn is_http(url: &str) -> bool {
     ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
