@@ -21,9 +21,9 @@ pub struct Evidence {
     pub header: Bytes,
     /// Trie nodes from the state root to the registry's account.
     pub registry: Vec<Bytes>,
-    /// The slots of [`slots::proven`], in that order, each with the trie nodes from the storage root to its word.
+    /// The slots of [`slots::proven`](crate::slots::proven), in that order, each with the trie nodes from the storage root to its word.
     pub storage: Vec<(B256, Vec<Bytes>)>,
-    /// The contract that holds the record; `None` where the slots do ([`slots::data_contract`]).
+    /// The contract that holds the record; `None` where the slots do ([`slots::data_contract`](crate::slots::data_contract)).
     pub data_contract: Option<DataContractEvidence>,
 }
 

@@ -223,9 +223,9 @@ mod tests {
         let branch = [vec![0xc0 + u8::try_from(payload.len()).unwrap()], payload].concat();
         let extension = alloy_trie::nodes::ExtensionNode::new(path.slice(..63), RlpNode::from_rlp(&branch));
         let extension = Bytes::from(alloy_rlp::encode(&extension));
-        let root = keccak256(&extension);
+        let (root, nodes) = (keccak256(&extension), [extension]);
         assert!(branch.len() < HASH);
-        assert_eq!(value_at(root, b"key", &[extension.clone()]), Ok(Some(vec![7])));
-        assert_eq!(value_at(root, b"no key", &[extension]), Ok(None));
+        assert_eq!(value_at(root, b"key", &nodes), Ok(Some(vec![7])));
+        assert_eq!(value_at(root, b"no key", &nodes), Ok(None));
     }
 }

@@ -1,6 +1,6 @@
 //! Inclusion proofs: an event is in a batch whose root the verifier trusts already.
 
-use std::{io::Write, path::Path};
+use std::io::Write;
 
 use alloy_primitives::B256;
 use eyre::{Context, Result, bail, ensure, eyre};
@@ -142,7 +142,10 @@ fn trusted(args: &VerifyArgs, proof: &ProofFile) -> Result<(B256, u32, String)> 
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     use serde_json::json;
 

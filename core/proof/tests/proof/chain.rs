@@ -1,8 +1,4 @@
 //! Proofs of records that a real chain holds, in each of the ways in which the registry stores them.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod recorded;
 
 use alloy::sol_types::SolCall;
 use alloy::{
@@ -17,6 +13,8 @@ use set_chain::bindings::SetRegistry::{Batch, Run, commitBatchCall, commitBatche
 use set_proof::{Chain, DataContractEvidence, Evidence, GameClaim, Link, OutputRoot, Previous, SettlementProof, slots};
 use set_testkit::{Anvil, deploy};
 use set_types::{BatchId, Commitment};
+
+use crate::recorded;
 
 /// Other commitments in the registry, so that its tries have some depth.
 const OTHERS: u8 = 40;

@@ -1,8 +1,4 @@
 //! Whatever is changed in a proof, in its values or in how they are written, is refused, and the link is named.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod recorded;
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -11,6 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use set_proof::{BrokenLink, Chain, FormatError, Link, SettlementProof, Verified};
 use set_ves::SignedEvent;
+
+use crate::recorded;
 
 /// A proof that was made on a chain, and the event in it.
 struct Case {
@@ -22,7 +20,7 @@ struct Case {
 
 /// One proof for each way in which a record is stored: a stream's genesis in slots, a successor in slots, in code.
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/proofs.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../../vectors/proofs.json")).unwrap();
     let registry: Address = serde_json::from_value(vectors["registry"].clone()).unwrap();
     let events: Vec<_> = recorded::batches().into_iter().flat_map(|batch| batch.events).collect();
     let proofs = vectors["proofs"].as_array().unwrap().iter();
@@ -140,7 +138,7 @@ fn other_values(text: &str) -> Vec<String> {
         let number = u64::from_str_radix(digits, 16).unwrap();
         return vec![format!("{:#x}", number + 1), format!("{:#x}", number ^ 1 << 20)];
     }
-    [0, digits.len() / 2 & !1, digits.len() - 1]
+    [0, (digits.len() / 2) & !1, digits.len() - 1]
         .into_iter()
         .map(|at| {
             let mut changed = digits.to_owned().into_bytes();
