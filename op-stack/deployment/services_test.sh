@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What TestTwoChainsRunUnderSystemd has systemd run, in the project's folder; it ends with "all is well".
 set -euo pipefail
 exec >"$WORK/log" 2>&1
