@@ -246,7 +246,11 @@ impl Settlement {
     /// The same for [`crate::capture`], and the future that keeps it up to date; run it as a task.
     pub fn claims_to_capture(&self) -> (watch::Receiver<Claims>, impl Future<Output = ()> + Send + use<>) {
         let mut claims = self.claims.clone();
-        let captured = |claims: &[Claim]| Claims::new(claims.iter().map(Claim::game_claim));
+        // Of several games that claim one block, those come first that are won.
+        let captured = |claims: &[Claim]| {
+            let (won, open): (Vec<_>, Vec<_>) = claims.iter().partition(|claim| claim.status.is_resolved());
+            Claims::new(won.into_iter().chain(open).map(Claim::game_claim))
+        };
         let (sender, receiver) = watch::channel(captured(&claims.borrow_and_update()));
         let passing_on = async move {
             while claims.changed().await.is_ok() {

@@ -171,12 +171,8 @@ async fn where_proofs_cannot_be_made_the_nodes_setting_is_named() {
             ..Settings::default()
         };
         let (found, report) = problems(&desk, settings, None).await;
-        let checks = report["checks"].as_array().unwrap().iter();
-        let check = checks
-            .filter(|check| check["check"] == "proofs")
-            .next_back()
-            .cloned()
-            .unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["check"] == "proofs").cloned().unwrap();
         (found.contains("proofs"), check)
     };
     let (failed, check) = proofs("").await;
