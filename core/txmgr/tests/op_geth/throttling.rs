@@ -38,7 +38,7 @@ struct Payload {
 impl Payload {
     fn new(bytes: usize) -> Self {
         Self {
-            left: vec![0..bytes],
+            left: Vec::from([Range { start: 0, end: bytes }]),
             sent: HashMap::new(),
             included: Vec::new(),
         }
@@ -108,7 +108,7 @@ impl Payload {
     }
 
     /// Checks on the chain that everything is there once.
-    async fn is_there_once(mut self, chain: &Turn<'_>, bytes: usize) {
+    async fn check_once_on_chain(mut self, chain: &Turn<'_>, bytes: usize) {
         use alloy::consensus::Transaction;
         self.included.sort_by_key(|(range, _)| range.start);
         let mut position = 0;
@@ -165,7 +165,7 @@ async fn a_throttling_batcher_makes_calls_smaller_and_stops_nothing_for_good() {
     limit_da(&chain, NONE, NONE).await;
     payload.send(&mut account, BYTES).await;
     account.alarm(AlarmKind::PassedOver, false).await;
-    payload.is_there_once(&chain, BYTES).await;
+    payload.check_once_on_chain(&chain, BYTES).await;
 }
 
 /// The block's limit passes over what is above it too, whatever the transaction's limit is.
@@ -183,5 +183,5 @@ async fn a_limit_of_the_blocks_data_makes_calls_smaller_too() {
     assert!((2_500..=8_000).contains(&learnt.estimated_bytes), "{learnt:?}");
     limit_da(&chain, NONE, NONE).await;
     payload.send(&mut account, BYTES).await;
-    payload.is_there_once(&chain, BYTES).await;
+    payload.check_once_on_chain(&chain, BYTES).await;
 }
