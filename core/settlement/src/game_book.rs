@@ -241,3 +241,189 @@ impl GameBook {
         claims
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn block(number: u64) -> BlockRef {
+        BlockRef {
+            number,
+            hash: B256::with_last_byte(number as u8),
+            timestamp: 2 * number,
+        }
+    }
+
+    fn listed(index: u64, l2_block: u64, true_root: bool) -> Listed {
+        Listed {
+            claim: GameClaim {
+                game: Address::with_last_byte(index as u8),
+                index,
+                game_type: 0,
+                root_claim: B256::repeat_byte(if true_root { 1 } else { 2 }),
+                l2_block,
+            },
+            created_at: index,
+        }
+    }
+
+    /// What the chain says to a claim, up to `head`.
+    fn verdict(listed: &Listed, head: u64) -> Verdict {
+        match listed.claim.l2_block {
+            above if above > head => Verdict::Ahead,
+            number if listed.claim.root_claim == B256::repeat_byte(1) => Verdict::Ours(block(number)),
+            _ => Verdict::Other(B256::repeat_byte(1)),
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Event {
+        Opened { l2_block: u64, true_root: bool },
+        Grown { blocks: u64 },
+        Judged,
+        Asked,
+        Resolved { index: u64, defender: bool },
+        Reorged { kept: u64 },
+        Written,
+        Restarted,
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            4 => (0u64..60, any::<bool>()).prop_map(|(l2_block, true_root)| Event::Opened { l2_block, true_root }),
+            2 => (1u64..20).prop_map(|blocks| Event::Grown { blocks }),
+            3 => Just(Event::Judged),
+            3 => Just(Event::Asked),
+            2 => (0u64..20, any::<bool>()).prop_map(|(index, defender)| Event::Resolved { index, defender }),
+            1 => (0u64..20).prop_map(|kept| Event::Reorged { kept }),
+            2 => Just(Event::Written),
+            1 => Just(Event::Restarted),
+        ];
+        prop::collection::vec(event, 1..80)
+    }
+
+    /// The chain, L1 and the file, beside a book that follows them.
+    #[derive(Default)]
+    struct World {
+        head: u64,
+        games: Vec<Listed>,
+        resolved: BTreeMap<u64, ClaimStatus>,
+        file: BTreeMap<u64, Followed>,
+        book: GameBook,
+    }
+
+    impl World {
+        fn judge(&mut self) {
+            let final_block = self.head.saturating_sub(10);
+            for listed in self.book.unjudged(self.head, 4) {
+                let is_final = listed.claim.l2_block <= final_block;
+                let verdict = verdict(&listed, self.head);
+                self.book.judge(listed.claim.index, verdict, is_final);
+            }
+        }
+
+        fn ask(&mut self) {
+            for listed in self.book.next_asked(3, 1) {
+                let status = self.resolved.get(&listed.claim.index).copied();
+                let status = status.unwrap_or(ClaimStatus::InProgress);
+                self.book.stands(listed.claim.index, status, None);
+            }
+        }
+
+        fn write(&mut self) {
+            let (games, gone) = self.book.take_changes();
+            self.file.retain(|index, _| !gone.contains(index));
+            self.file
+                .extend(games.into_iter().map(|game| (game.listed.claim.index, game)));
+        }
+
+        fn take(&mut self, event: Event) {
+            match event {
+                Event::Opened { l2_block, true_root } => {
+                    let listed = listed(self.games.len() as u64, l2_block, true_root);
+                    self.games.push(listed);
+                    self.book.follow(listed);
+                }
+                Event::Grown { blocks } => self.head += blocks,
+                Event::Judged => self.judge(),
+                Event::Asked => self.ask(),
+                Event::Resolved { index, defender } => {
+                    let status = if defender {
+                        ClaimStatus::Final
+                    } else {
+                        ClaimStatus::Lost
+                    };
+                    self.resolved.entry(index).or_insert(status);
+                }
+                Event::Reorged { kept } => {
+                    let kept = kept.min(self.games.len() as u64);
+                    self.games.truncate(kept as usize);
+                    self.resolved.retain(|index, _| *index < kept);
+                    self.book.take_back(kept);
+                }
+                Event::Written => self.write(),
+                // What was not written is read again, as it would be from where the file says.
+                Event::Restarted => {
+                    self.write();
+                    self.book = GameBook::new(None, self.file.values().copied());
+                }
+            }
+        }
+
+        /// What the book must come to: the chain's own claims that did not fall.
+        fn expected(&self) -> Vec<(u64, ClaimStatus)> {
+            let ours = self
+                .games
+                .iter()
+                .filter(|listed| matches!(verdict(listed, self.head), Verdict::Ours(_)));
+            let status = |index: u64| self.resolved.get(&index).copied().unwrap_or(ClaimStatus::InProgress);
+            let mut claims: Vec<_> = ours.map(|listed| (listed, status(listed.claim.index))).collect();
+            claims.retain(|(_, status)| status.holds());
+            claims.sort_by_key(|(listed, status)| (listed.claim.l2_block, !status.is_resolved(), listed.claim.index));
+            claims
+                .into_iter()
+                .map(|(listed, status)| (listed.claim.index, status))
+                .collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_claims_come_to_be_the_chains_own_that_did_not_fall(events in events()) {
+            let mut world = World::default();
+            for event in events {
+                world.take(event);
+                // Whatever is in between, no claim is told that the chain contradicts.
+                for claim in world.book.claims() {
+                    prop_assert_eq!(claim.root_claim, B256::repeat_byte(1));
+                    prop_assert!(claim.status.holds());
+                }
+            }
+            // Bounded work a look, and everybody has a turn.
+            for _ in 0..4 * world.games.len() + 4 {
+                world.judge();
+                world.ask();
+            }
+            let claims = world.book.claims();
+            let claims: Vec<_> = claims.iter().map(|claim| (claim.index, claim.status)).collect();
+            prop_assert_eq!(claims, world.expected());
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_is_shown_once_and_not_for_ever() {
+        let mut book = GameBook::default();
+        for index in (0..40).chain([39]) {
+            book.pass_over(PassedOver {
+                game: Address::ZERO,
+                index,
+                game_type: 77,
+                reason: String::new(),
+            });
+        }
+        let shown: Vec<_> = book.passed_over().map(|game| game.index).collect();
+        assert_eq!(shown, (24..40).collect::<Vec<_>>());
+    }
+}
