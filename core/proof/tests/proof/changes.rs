@@ -167,6 +167,23 @@ fn the_vectors_are_proofs() {
     assert!(CASES.iter().any(named), "a record in slots that names its predecessor");
 }
 
+/// Blocks of an OP Stack chain under Jovian: their headers hold what anvil's do not.
+#[test]
+fn what_op_geth_proved_holds() {
+    let vectors: Value = serde_json::from_str(include_str!("../../vectors/op_geth.json")).unwrap();
+    let registry = serde_json::from_value(vectors["registry"].clone()).unwrap();
+    for vector in vectors["proofs"].as_array().unwrap() {
+        let proof = SettlementProof::from_json(&vector["proof"].to_string()).unwrap();
+        let event: SignedEvent = serde_json::from_value(vector["event"].clone()).unwrap();
+        let chain = Chain {
+            chain_id: proof.chain_id,
+            registry,
+        };
+        let verified = proof.verify(chain, Some(&event)).unwrap();
+        assert_eq!(Some(verified.output_root), proof.claim.map(|claim| claim.root_claim));
+    }
+}
+
 #[test]
 fn another_value_breaks_its_link() {
     for case in &*CASES {
