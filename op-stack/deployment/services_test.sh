@@ -2,15 +2,14 @@
 # What TestTwoChainsRunUnderSystemd has systemd run, in the project's folder; it ends with "all is well".
 set -euo pipefail
 exec >"$WORK/log" 2>&1
-trap 'journalctl --no-pager --unit "op-geth@*" | tail -n 40' ERR
+trap 'journalctl --no-pager --unit "op-geth@*" --unit "set-sidecar@*" | tail -n 40' ERR
 set -x
 
-printf '#!/bin/sh\n' >/usr/bin/set-sidecar && chmod +x /usr/bin/set-sidecar
 for chain in one two; do
-    SET_SIDECAR=/usr/bin/set-sidecar op-stack/systemd/install "$chain"
+    op-stack/systemd/install "$chain"
     install -m 644 -t "/etc/set-chain/$chain" "$WORK/genesis.json"
 done
-awk -F= -v OFS== '/^GETH_[A-Z_]*PORT=/ { $2 += 100 } 1' /etc/set-chain/one/op-geth.env >/etc/set-chain/two/op-geth.env
+awk -F= -v OFS== '/^GETH_[A-Z_]*PORT=/ { $2 += 10000 } 1' /etc/set-chain/one/op-geth.env >/etc/set-chain/two/op-geth.env
 
 ask() { # PORT
     curl --silent --fail --header content-type:application/json \
@@ -18,7 +17,32 @@ ask() { # PORT
 }
 systemctl start op-geth@one op-geth@two
 ask 8545
-ask 8645
+ask 18545
+
+# The sidecar reads its secrets, answers, and reads its configuration again. Nothing is on this chain for it to anchor.
+settings=/etc/set-chain/one
+printf 'password\n' >"$settings/secrets/sender-password"
+printf 'ss_key\n' >"$settings/secrets/sequencer-api-key"
+op-geth account new --keystore /tmp/keys --password "$settings/secrets/sender-password" --lightkdf
+install -m 600 /tmp/keys/* "$settings/secrets/sender"
+chmod 600 "$settings/secrets/"*
+cat >"$settings/set-sidecar.env" <<'ENV'
+SET__CHAIN__REGISTRY="0x1111111111111111111111111111111111111111"
+SET__CHAIN__PAYMASTER="0x2222222222222222222222222222222222222222"
+ENV
+sed -i -e 's/^kind = "env"$/kind = "keystore"/' -e '/^variable = /d' -e 's/^mode = "auto"$/mode = "bulk"/' "$settings/chain-config.toml"
+systemctl start set-sidecar@one
+# shellcheck source=/dev/null
+set -a && . "$settings/set-sidecar.env" && set +a
+SET__SEQUENCER__API_KEY=file:$settings/secrets/sequencer-api-key SET__SIGNERS__COMMITMENTS__PATH=$settings/secrets/sender \
+    SET__SIGNERS__COMMITMENTS__PASSWORD_FILE=$settings/secrets/sender-password \
+    set-sidecar ready --config "$settings/chain-config.toml" --wait 1m
+systemctl reload set-sidecar@one
+until journalctl --quiet --unit set-sidecar@one --grep 'configuration read again'; do
+    sleep 0.2
+done
+systemctl stop set-sidecar@one
+[ "$(systemctl show --property=Result --value set-sidecar@one)" = success ]
 
 # Neither another chain's op-geth nor the sidecar of the same chain gets at a JWT or at a chain's data.
 for user in op-geth-two set-sidecar-one; do
