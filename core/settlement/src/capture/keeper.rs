@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::{
     CaptureStatus, Claims,
     kept::{Inventory, Kept, Take},
-    prover::{ProveError, Prover},
+    prover::{Fetched, ProveError, Prover},
 };
 
 /// Commitments that are asked for at once, at most. Each has four slots: together they stay below the 1,024 that geth
@@ -124,16 +124,18 @@ impl Keeper {
         };
         let mut after = ChainPosition { block: 0, log_index: 0 };
         let mut size = MOST;
-        let mut block = None;
+        let (mut block, mut taken) = (None, 0);
         while let Some(gap) = next_gap(&self.kept.inventory().await?, &claims, after, end) {
             let block = match block {
                 Some(block) => block,
                 None => *block.insert(self.claimed_block(newest).await?),
             };
-            after = self.take(block, newest.root_claim, gap, &mut size).await?;
+            let (to, commitments) = self.take(block, newest.root_claim, gap, &mut size).await?;
+            after = to;
+            taken += commitments;
         }
-        if block.is_some() {
-            info!(block = newest.l2_block, game = %newest.game, "what proves the commitments up to a claimed block is kept");
+        if taken > 0 {
+            info!(block = newest.l2_block, game = %newest.game, commitments = taken, "settlement proofs are kept");
         }
         Ok(())
     }
@@ -157,20 +159,24 @@ impl Keeper {
         error.into()
     }
 
-    /// Takes the first commitments of a gap; gives the place up to which it is closed.
+    /// Takes the first commitments of a gap; gives the place up to which it is closed, and how many they were.
     async fn take(
         &self,
         block: BlockNumHash,
         output_root: B256,
         gap: Gap,
         size: &mut usize,
-    ) -> Result<ChainPosition, Halt> {
+    ) -> Result<(ChainPosition, usize), Halt> {
         loop {
             self.make_room(block).await?;
             let commitments = self.next(block, gap, *size).await?;
             let batches: Vec<_> = commitments.iter().map(|anchored| anchored.batch_id).collect();
             let begun = Instant::now();
-            let parts = match self.prover.fetch(block, &batches).await {
+            let fetched = match batches.is_empty() {
+                true => Ok(Fetched::default()),
+                false => self.prover.fetch(block, &batches).await,
+            };
+            let parts = match fetched {
                 // Whatever it is: fewer at once may do.
                 Err(error) if batches.len() > 1 && !error.is_pruned() => {
                     warn!(%error, commitments = batches.len(), "asking for fewer proofs at once");
@@ -198,7 +204,7 @@ impl Keeper {
             counter!("set_proofs_captured_total").increment(batches.len() as u64);
             tracing::debug!(block = block.number, commitments = batches.len(), took = ?begun.elapsed(), "evidence taken");
             self.make_room(block).await?;
-            return Ok(to);
+            return Ok((to, batches.len()));
         }
     }
 

@@ -4,8 +4,13 @@
 //! it is found again from the block's hash. Beside them stands which stretch of the chain is proven at which block.
 
 mod rows;
+mod stretches;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use alloy::eips::BlockNumHash;
 use alloy_primitives::{B256, Bytes, keccak256};
@@ -283,54 +288,35 @@ fn keep(transaction: &WriteTransaction, take: &Take) -> Result<(), StoreError> {
     add_bytes(transaction, added, 0)?;
 
     let mut stretches = transaction.open_table(STRETCHES)?;
+    let mut blocks = transaction.open_table(BLOCKS)?;
     let mut stretch = Stretch {
         after: take.after,
         to: take.to,
         at: Some(number),
     };
-    for other in overlapping(&stretches, &stretch)? {
-        stretches.remove(key(other.after))?;
-        if other.after < stretch.after {
-            put(
-                &mut stretches,
-                &Stretch {
-                    to: stretch.after,
-                    ..other
-                },
-            )?;
-        }
-        if other.to > stretch.to {
-            put(
-                &mut stretches,
-                &Stretch {
-                    after: stretch.to,
-                    ..other
-                },
-            )?;
-        }
+    let before = stretches::ending_at(&stretches, stretch.after)?;
+    // Where there is nothing to prove, a row for each game would be all that it comes to.
+    if let Some(before) = before.filter(|_| take.commitments == 0) {
+        stretch.at = before.at;
+    } else {
+        let known = match blocks.get(number)? {
+            Some(row) => BlockRow::decode(number, row.value())?.commitments,
+            None => 0,
+        };
+        let row = BlockRow {
+            hash: take.block.hash,
+            output_root: take.output_root,
+            commitments: known + take.commitments,
+        };
+        blocks.insert(number, &row.encode(number))?;
     }
-    // A block's stretch grows with what is taken; only where it is interrupted there are several.
-    if let Some(before) = last_before(&stretches, stretch.after)?
-        && before.to == stretch.after
-        && before.at == stretch.at
-    {
-        stretch.after = before.after;
+    if stretches::place(&mut stretches, stretch)? {
+        let used: BTreeSet<_> = stretches::all(&stretches)?
+            .into_iter()
+            .filter_map(|stretch| stretch.at)
+            .collect();
+        blocks.retain(|number, _| used.contains(&number))?;
     }
-    put(&mut stretches, &stretch)?;
-
-    let used = blocks_in_use(&stretches)?;
-    let mut blocks = transaction.open_table(BLOCKS)?;
-    let known = match blocks.get(number)? {
-        Some(row) => BlockRow::decode(number, row.value())?.commitments,
-        None => 0,
-    };
-    let row = BlockRow {
-        hash: take.block.hash,
-        output_root: take.output_root,
-        commitments: known + take.commitments,
-    };
-    blocks.insert(number, &row.encode(number))?;
-    blocks.retain(|number, _| used.contains(&number))?;
     Ok(())
 }
 
@@ -359,12 +345,12 @@ fn shrink(transaction: &WriteTransaction, limit: u64, spared: u64) -> Result<(u6
         return Ok((bytes, true));
     };
     let mut stretches = transaction.open_table(STRETCHES)?;
-    let of_oldest: Vec<_> = all(&stretches)?
+    let of_oldest: Vec<_> = stretches::all(&stretches)?
         .into_iter()
         .filter(|stretch| stretch.at == Some(oldest))
         .collect();
     for stretch in of_oldest {
-        put(&mut stretches, &Stretch { at: None, ..stretch })?;
+        stretches::put(&mut stretches, &Stretch { at: None, ..stretch })?;
     }
     transaction.open_table(BLOCKS)?.remove(oldest)?;
     Ok((bytes, false))
@@ -404,43 +390,6 @@ fn add_bytes(transaction: &WriteTransaction, added: u64, freed: u64) -> Result<u
     let bytes = (bytes_fact(&facts)? + added).saturating_sub(freed);
     facts.insert(BYTES, bytes.to_be_bytes().as_slice())?;
     Ok(bytes)
-}
-
-type Stretches<'a> = redb::Table<'a, (u64, u64), &'static [u8; STRETCH_LEN]>;
-
-fn put(stretches: &mut Stretches<'_>, stretch: &Stretch) -> Result<(), StoreError> {
-    let key = key(stretch.after);
-    stretches.insert(key, &stretch.encode())?;
-    Ok(())
-}
-
-fn all(stretches: &Stretches<'_>) -> Result<Vec<Stretch>, StoreError> {
-    stretches
-        .iter()?
-        .map(|row| {
-            let (start, value) = row?;
-            Stretch::decode(start.value(), value.value())
-        })
-        .collect()
-}
-
-fn last_before(stretches: &Stretches<'_>, position: ChainPosition) -> Result<Option<Stretch>, StoreError> {
-    let mut before = stretches.range::<(u64, u64)>(..key(position))?;
-    let last = before.next_back().transpose()?;
-    let decode = |(start, value): (
-        redb::AccessGuard<'_, (u64, u64)>,
-        redb::AccessGuard<'_, &[u8; STRETCH_LEN]>,
-    )| { Stretch::decode(start.value(), value.value()) };
-    last.map(decode).transpose()
-}
-
-fn overlapping(stretches: &Stretches<'_>, stretch: &Stretch) -> Result<Vec<Stretch>, StoreError> {
-    let overlaps = |other: &Stretch| other.after < stretch.to && stretch.after < other.to;
-    Ok(all(stretches)?.into_iter().filter(overlaps).collect())
-}
-
-fn blocks_in_use(stretches: &Stretches<'_>) -> Result<Vec<u64>, StoreError> {
-    Ok(all(stretches)?.into_iter().filter_map(|stretch| stretch.at).collect())
 }
 
 fn block(transaction: &ReadTransaction, number: u64) -> Result<BlockRow, StoreError> {

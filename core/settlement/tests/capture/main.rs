@@ -145,6 +145,45 @@ async fn another_node_proves_what_the_first_forgot() {
 }
 
 #[tokio::test]
+async fn what_a_reorg_took_from_the_claimed_block_is_not_kept_as_proven() {
+    let mut rig = Rig::start(Anvil::builder()).await;
+    let batches = rig.commit(0, 2).await;
+    let anchored = rig.anchored(batches[0]).await;
+    // The chain goes on without them, and a game claims that; the index hears of it later.
+    let proxy = RpcProxy::start(rig.anvil.url().clone()).await.unwrap();
+    let gate = Gate::closed();
+    proxy.inject(Rule::on(["eth_getProof"], Action::Hold(gate.clone())));
+    let mut capturing = rig.capture(None, rig.prover(&[&proxy.url()]), PLENTY).await;
+    let before = rig.game(0).await;
+    rig.claims.send_replace(Claims::new([before]));
+    assert!(gate.reached(1, HANG).await);
+    rig.anvil.reorg(1).await.unwrap();
+    rig.mine(1).await;
+    let game = rig.game(1).await;
+    rig.claims.send_replace(Claims::new([game]));
+    gate.open();
+    let status = capturing
+        .reach(|status| status.through_block == Some(game.l2_block))
+        .await;
+    assert_eq!(status.error, None);
+    let error = capturing.captures.evidence(&anchored).await.unwrap_err();
+    assert!(matches!(error, NoProof::NotHeld(_)), "{error}");
+
+    let again = rig.commit(0, 2).await;
+    let later = rig.game(2).await;
+    rig.claims.send_replace(Claims::new([game, later]));
+    capturing
+        .reach(|status| status.through_block == Some(later.l2_block))
+        .await;
+    let claimed = capturing
+        .captures
+        .evidence(&rig.anchored(again[0]).await)
+        .await
+        .unwrap();
+    assert_eq!(rig.verify(again[0], claimed), later.l2_block);
+}
+
+#[tokio::test]
 async fn a_game_that_falls_gives_way_to_a_later_one() {
     let mut rig = Rig::start(Anvil::builder()).await;
     let batches = rig.commit(1, 1).await;

@@ -60,10 +60,6 @@ impl Ledger {
             tokio::spawn(follower.run(std::future::pending())),
         ];
         Self {
-            nonce: provider
-                .get_transaction_count(Anvil::account(SEQUENCER).address())
-                .await
-                .unwrap(),
             provider,
             contracts,
             index,
@@ -71,11 +67,14 @@ impl Ledger {
             claims: watch::Sender::new(Claims::default()),
             tasks,
             streams: 0,
+            nonce: 0,
         }
     }
 
     /// Sends so many commitments to be kept in slots, and so many in code.
     pub(crate) async fn send(&mut self, in_slots: u64, in_code: u64) -> Vec<BatchId> {
+        let sender = Anvil::account(SEQUENCER).address();
+        self.nonce = self.provider.get_transaction_count(sender).await.unwrap();
         let single: Vec<_> = (0..in_slots).map(|_| self.next_commitment()).collect();
         let bulk: Vec<_> = (0..in_code).map(|_| self.next_commitment()).collect();
         for call in &single {

@@ -104,6 +104,22 @@ async fn what_grows_is_one_stretch_and_what_is_shared_is_there_once() {
 }
 
 #[tokio::test]
+async fn where_there_is_nothing_to_prove_nothing_is_written_for_a_game() {
+    let kept = Kept::open(None, B256::ZERO).await.unwrap();
+    kept.take(take(3, 0, 3, &[1])).await.unwrap();
+    for number in 4..50 {
+        let nothing = Take {
+            commitments: 0,
+            ..take(number, number - 1, number, &[])
+        };
+        kept.take(nothing).await.unwrap();
+    }
+    let inventory = kept.inventory().await.unwrap();
+    assert_eq!((inventory.stretches.len(), inventory.blocks.len()), (1, 1));
+    assert_eq!(inventory.stretches[0].to, place(49, 0));
+}
+
+#[tokio::test]
 async fn the_oldest_gives_way_and_what_later_blocks_use_stays() {
     let kept = Kept::open(None, B256::ZERO).await.unwrap();
     kept.take(take(1, 0, 10, &[1, 2, 3])).await.unwrap();
