@@ -14,7 +14,8 @@ use messages::{Meaning, by_message};
 /// What became of a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The node has it.
+    /// The node has it, or says so: what geth's pool does not take for now, geth keeps, and offers to its pool
+    /// again each minute, unless it runs with `--txpool.nolocals`. Whether a block takes it shows in blocks only.
     Accepted,
     /// The node surely does not have it.
     Rejected(Rejection, String),
