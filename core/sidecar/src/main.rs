@@ -82,7 +82,7 @@ fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<ExitCode> {
     let mut said = vec![];
     let verdict = runtime()?.block_on(verify::verify(args, &mut said));
     match out.write_all(&said) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => verdict.map(ExitCode::from),
     }
 }

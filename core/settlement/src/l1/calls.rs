@@ -103,12 +103,13 @@ fn add(
     batch.add_call("eth_call", &(request, at))
 }
 
-/// Whether the contract refused, rather than the node. Nodes have one code for it (EIP-1474 has none), and words.
+/// Whether the contract refused, rather than the node. Nodes have two codes for it, and words.
 fn is_revert(error: &TransportError) -> bool {
-    const REVERTED: i64 = 3;
+    /// geth, reth, Erigon, Besu; and Nethermind.
+    const REVERTED: [i64; 2] = [3, -32_015];
     match error {
         RpcError::ErrorResp(payload) => {
-            payload.code == REVERTED || payload.message.to_ascii_lowercase().contains("revert")
+            REVERTED.contains(&payload.code) || payload.message.to_ascii_lowercase().contains("revert")
         }
         _ => false,
     }
