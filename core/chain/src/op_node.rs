@@ -191,8 +191,8 @@ pub struct OpNodeView {
     pub endpoint: String,
     /// How far it has come; kept while it does not answer.
     pub status: SyncStatus,
-    /// Why it is not followed at present: it does not answer, or speaks of blocks that the node does not have.
-    /// Without the endpoint's URL.
+    /// Why it is not followed at present: it does not answer, or speaks of blocks that the node does not have. `None`
+    /// while it is, and until it was asked first. Without the endpoint's URL.
     pub error: Option<String>,
 }
 
@@ -201,7 +201,7 @@ impl OpNodeView {
         Self {
             endpoint: node.endpoint.clone(),
             status: SyncStatus::default(),
-            error: Some("op-node has not answered yet".to_owned()),
+            error: None,
         }
     }
 }

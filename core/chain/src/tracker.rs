@@ -214,8 +214,7 @@ fn log_transition(before: &ChainView, after: &ChainView) {
     }
     let trouble = |view: &ChainView| view.op_node.as_ref().and_then(|op_node| op_node.error.clone());
     match (trouble(before), trouble(after)) {
-        // Until the first poll is answered nobody can have been asked.
-        (before_error, Some(error)) if before_error.as_ref() != Some(&error) && before.latest.is_some() => {
+        (before, Some(error)) if before.as_ref() != Some(&error) => {
             tracing::warn!(%error, "op-node is not followed: nothing newer counts as safe or finalized");
         }
         (Some(_), None) => tracing::info!("op-node is followed"),

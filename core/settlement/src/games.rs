@@ -204,8 +204,10 @@ impl Games {
             next = count;
         }
         let end = count.min(next + PAGE);
+        // Years of games are no news.
+        let catching_up = end < count;
         for game in contracts.games(&self.l1.provider, next..end, at).await? {
-            self.enter(book, &game);
+            self.enter(book, &game, catching_up);
         }
         let read = ReadTo {
             factory: contracts.factory,
@@ -215,9 +217,9 @@ impl Games {
         book.set_read(read);
         // What L1 says is read though the L2's node may be away.
         let judged = self.judge(book).await;
-        self.ask_standings(book, &contracts, at).await?;
+        self.ask_standings(book, &contracts, at, catching_up).await?;
         self.save(book, before).await?;
-        let more = end < count || book.has_unasked();
+        let more = catching_up || book.has_unasked();
         self.publish(book, &look, count, more);
         judged?;
         Ok(more)
@@ -287,7 +289,7 @@ impl Games {
     }
 
     /// Takes a game that was read.
-    fn enter(&self, book: &mut GameBook, game: &Game) {
+    fn enter(&self, book: &mut GameBook, game: &Game, catching_up: bool) {
         let reason = match (game.claim(), game.game_type.root_claim()) {
             (Some(claim), _) if claim.l2_block < self.first_block => return,
             (Some(claim), _) => {
@@ -301,7 +303,9 @@ impl Games {
             (None, None) => "what games of this type claim is not known".to_owned(),
         };
         let reason = format!("{}: {reason}", game.game_type);
-        tracing::info!(game = %game.game, index = game.index, reason, "a dispute game is passed over");
+        if !catching_up {
+            tracing::info!(game = %game.game, index = game.index, reason, "a dispute game is passed over");
+        }
         book.pass_over(PassedOver {
             game: game.game,
             index: game.index,
@@ -387,7 +391,13 @@ impl Games {
     }
 
     /// Asks L1 how games stand.
-    async fn ask_standings(&self, book: &mut GameBook, contracts: &Contracts, at: BlockId) -> Result<(), GameError> {
+    async fn ask_standings(
+        &self,
+        book: &mut GameBook,
+        contracts: &Contracts,
+        at: BlockId,
+        catching_up: bool,
+    ) -> Result<(), GameError> {
         let asked = book.next_asked(OPEN, SETTLED);
         if asked.is_empty() {
             return Ok(());
@@ -399,7 +409,7 @@ impl Games {
             let Some(before) = book.stands(claim.index, status, standing.resolved_at) else {
                 continue;
             };
-            if before != Some(status) {
+            if before != Some(status) && !(catching_up && before.is_none()) {
                 tracing::info!(
                     game = %claim.game, index = claim.index, l2_block = claim.l2_block, %status,
                     "a dispute game claims the chain"

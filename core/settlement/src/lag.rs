@@ -106,12 +106,15 @@ impl AlarmKind {
 }
 
 /// Tells what is late. The head is timed by this machine's clock from when it was seen, so that no other clock matters;
-/// the safe block by the blocks' own timestamps, so that a restart or a chain that stands still changes nothing.
+/// the safe block by the blocks' own timestamps, so that a restart or a chain that stands still changes nothing. Who does
+/// not answer once may be restarting: that is an alarm only after the time that the head may stand still.
 #[derive(Debug)]
 pub(crate) struct Watchman {
     head_alarm: Duration,
     safe_alarm: Duration,
     head: Option<(BlockRef, Instant)>,
+    /// Since when op-node and L1 are away.
+    away: [Option<Instant>; 2],
 }
 
 impl Watchman {
@@ -120,6 +123,7 @@ impl Watchman {
             head_alarm,
             safe_alarm,
             head: None,
+            away: [None; 2],
         }
     }
 
@@ -152,11 +156,22 @@ impl Watchman {
                 raise(AlarmKind::SafeStands, message);
             }
         }
-        if let Some(error) = view.op_node.as_ref().and_then(|op_node| op_node.error.clone()) {
-            raise(AlarmKind::OpNode, error);
-        }
-        if let Some(error) = l1.and_then(|l1| l1.error.clone()) {
-            raise(AlarmKind::L1, error);
+        let errors = [
+            (
+                AlarmKind::OpNode,
+                view.op_node.as_ref().and_then(|op_node| op_node.error.clone()),
+            ),
+            (AlarmKind::L1, l1.and_then(|l1| l1.error.clone())),
+        ];
+        for (away, (kind, error)) in self.away.iter_mut().zip(errors) {
+            let Some(error) = error else {
+                *away = None;
+                continue;
+            };
+            let since = *away.get_or_insert(now);
+            if now.saturating_duration_since(since) >= self.head_alarm {
+                raise(kind, error);
+            }
         }
         alarms
     }
@@ -222,6 +237,25 @@ mod tests {
         };
         assert_eq!(kinds(&watchman.alarms(&away, None, later(200))), []);
         assert_eq!(kinds(&watchman.alarms(&view(10, 5), None, later(201))), []);
+    }
+
+    #[test]
+    fn who_is_away_for_a_moment_is_no_alarm() {
+        let begun = Instant::now();
+        let later = |seconds| begun + Duration::from_secs(seconds);
+        let mut watchman = Watchman::new(Duration::from_secs(60), Duration::from_secs(3600));
+        let away = GamesView {
+            error: Some("away".to_owned()),
+            ..GamesView::default()
+        };
+        let mut at =
+            |seconds, l1: &GamesView| kinds(&watchman.alarms(&view(seconds, seconds), Some(l1), later(seconds)));
+        assert_eq!(at(0, &away), []);
+        assert_eq!(at(50, &GamesView::default()), []);
+        assert_eq!(at(100, &away), []);
+        assert_eq!(at(159, &away), []);
+        assert_eq!(at(160, &away), [AlarmKind::L1]);
+        assert_eq!(at(161, &GamesView::default()), []);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct SettlementSettings {
     pub op_node: Option<OpNode>,
     /// L1, for the games that claim blocks.
     pub l1: Option<L1Access>,
-    /// A head that stands still for so long is an alarm.
+    /// A head that stands still for so long is an alarm; and so is op-node or L1, away for so long.
     pub head_alarm: Duration,
     /// A safe block so much older than the head is an alarm.
     pub safe_alarm: Duration,

@@ -161,9 +161,10 @@ async fn a_block_is_followed_to_its_l1_block_and_its_game_through_faults() {
 
     // op-node stands still, and so does the head: nothing newer is safe, and it is said.
     stack.node().freeze();
-    watching.alarm(AlarmKind::OpNode, true).await;
-    let before = watching.heads.borrow().safe.unwrap();
+    let is_away = |view: &ChainView| view.op_node.as_ref().is_some_and(|op_node| op_node.error.is_some());
+    let before = watching.head(is_away).await.safe.unwrap();
     watching.alarm(AlarmKind::HeadStands, true).await;
+    watching.alarm(AlarmKind::OpNode, true).await;
     assert_eq!(watching.heads.borrow().safe.unwrap(), before);
     stack.node().thaw();
     watching.view(|view| view.alarms.is_empty()).await;

@@ -93,7 +93,7 @@ pub(crate) struct L1Section {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SettlementSection {
-    /// The newest block has stood still for so long.
+    /// The newest block has stood still for so long, or op-node or L1 were away for so long.
     #[serde(with = "humantime_serde")]
     pub(crate) head_alarm: Duration,
     /// The safe block has stood still for so long while blocks were made.

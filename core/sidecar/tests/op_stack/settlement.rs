@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use set_testkit::{OpStack, RpcProxy, Sequencer, Sidecar, Stack, op_stack::Parts};
+use set_testkit::{OpStack, RpcProxy, Sequencer, Sidecar, Stack, connections, op_stack::Parts};
 use tokio::time::{interval, timeout};
 
 /// The answer changes without telling anybody: asking is the only event there is.
@@ -127,8 +127,13 @@ async fn each_stage_is_told_and_what_is_known_outlives_l1() {
     let batch = stack.sequencer.commit(stream, 4).batch_id;
     let get = ("set_getCommitment", json!([batch]));
 
+    // The engine API is op-node's alone.
+    let engine = chain.auth_url().port().unwrap();
+    let uses_engine = |pid| connections(pid).unwrap().iter().any(|far| far.port() == engine);
+    assert!(uses_engine(chain.node().process().id()));
     let mut seen = vec![];
     let answer = asked(&sidecar, get.0, get.1.clone(), |answer| {
+        assert!(!uses_engine(sidecar.process.id()));
         let Some(level) = level(answer) else { return false };
         if seen.last() != Some(&level) {
             seen.push(level);
@@ -178,13 +183,17 @@ async fn each_stage_is_told_and_what_is_known_outlives_l1() {
     // A new process, and no L1: what was known is known, and whoever looks is told.
     assert!(sidecar.stop().await.unwrap().success());
     l1.go_down().await;
-    let sidecar = builder.start().await.unwrap();
+    let sidecar = builder.set("settlement.head_alarm", "4s").start().await.unwrap();
     let again = asked(&sidecar, get.0, get.1, |answer| level(answer) == Some(LEVELS.len() - 1)).await;
     assert_eq!(
         (&again["claim"]["game"], &again["safeL1Block"]),
         (&claim["game"], carrier)
     );
-    let away = |status: &Value| status["settlement"]["l1"]["error"].is_string();
+    let away = |status: &Value| {
+        status["settlement"]["alarms"]
+            .as_array()
+            .is_some_and(|alarms| !alarms.is_empty())
+    };
     asked(&sidecar, "set_status", json!([]), away).await;
     let told = |health: &str| health.contains("the L1 node cannot be asked");
     assert!(told(&text(&sidecar, "healthz").await));
