@@ -142,7 +142,12 @@ async fn data_fees_are_asked_for_and_zero_where_there_are_none() {
     let fees = DataFees::upper_bound(anvil.provider(), 100_000, 1_000_000)
         .await
         .unwrap();
-    assert_eq!(fees.total(), U256::from(84));
+    let forty_two = U256::from(42);
+    assert_eq!(
+        (fees.l1_fee, fees.operator_fee),
+        (forty_two * U256::from(DataFees::MARGIN), forty_two)
+    );
+    assert_eq!(fees.total(), fees.l1_fee + fees.operator_fee);
 }
 
 async fn transact(anvil: &Anvil, from: Address, to: Address, call: impl SolCall) {
