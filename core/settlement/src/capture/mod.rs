@@ -60,7 +60,8 @@ pub struct CaptureSettings {
     pub chain_id: u64,
     /// The registry's proxy.
     pub registry: Address,
-    /// Bytes that the kept parts may have, with what their rows cost; the file is somewhat larger.
+    /// Bytes that the kept parts may have, with what their rows cost. The file takes up to three times as much: pages
+    /// that are partly filled, or free for what comes next.
     pub max_bytes: u64,
 }
 
