@@ -89,15 +89,16 @@ Exit codes:
   0  every link that was given holds; with --l1: proven
   1  a link is broken, or a file cannot be read; the message names the link
   2  the command line is wrong
-  3  claimed, not proven: no link is broken, but at L1's finalized block the game does not bear the claim out, or not
-     yet; the last line says why
+  3  claimed, not proven: no link is broken, but at L1's finalized block the game does not bear
+     the claim out, or not yet; the last line says why
   4  undecided: no link is broken, but L1 cannot be asked
 
-Without --registry the file is an inclusion proof, and no network is used. With it, the file is a settlement proof:
-event, leaf, inclusion, record, code, storage, account, header, output root, claim. All but the last of these links
-are checked without network. The last is asked of the L1 node alone, at its finalized block, and holds where the
-portal's factory lists the game, its type was the respected one when it was created, it is neither blacklisted nor
-retired, its defender won, and the finality delay has passed.
+Without --registry the file is an inclusion proof, and no network is used. With it, the file is a
+settlement proof: event, leaf, inclusion, record, code, storage, account, header, output root,
+claim. All but the last of these links are checked without network. The last is asked of the L1
+node alone, at its finalized block, and holds where the portal's factory lists the game, its type
+was the respected one when it was created, it is neither blacklisted nor retired, its defender
+won, and the finality delay has passed.
 
 Examples:
   set-sidecar verify proof.json --commitment commitment.json

@@ -14,7 +14,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use alloy_primitives::{Address, B256};
 use clap::Args;
-use eyre::Result;
+use eyre::{Result, bail};
 use url::Url;
 
 /// Chain id of Set Chain.
@@ -110,6 +110,10 @@ impl From<Verdict> for ExitCode {
 pub(crate) async fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<Verdict> {
     match args.settlement.registry {
         Some(registry) => settlement::verify(args, registry, out).await,
+        None if settlement::is_one(&args.proof) => {
+            let file = args.proof.display();
+            bail!("{file} is a settlement proof: name the SetRegistry whose records you want proven with --registry")
+        }
         None => inclusion::verify(args, out).map(|()| Verdict::Holds),
     }
 }

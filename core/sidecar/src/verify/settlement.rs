@@ -1,6 +1,6 @@
 //! Settlement proofs: from an event, or a batch, to a game on Ethereum.
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use alloy_primitives::Address;
 use eyre::{Context, Result};
@@ -13,6 +13,11 @@ use super::{
     ethereum::{self, Testimony},
     event, files,
 };
+
+/// Whether a file is a settlement proof, whatever it proves.
+pub(super) fn is_one(file: &Path) -> bool {
+    files::text(file).is_ok_and(|text| SettlementProof::from_json(files::result_of(&text)).is_ok())
+}
 
 /// Checks and prints one line for each link, and what remains.
 ///
@@ -202,6 +207,10 @@ mod tests {
                 .starts_with("verified but for the last link"),
             "{said}"
         );
+
+        // Without a registry nobody's records would be proven.
+        let path = recorded.dir.path().join("proof.json");
+        assert!(is_one(&path) && !is_one(recorded.dir.path()));
 
         // As a JSON-RPC response, too.
         recorded.proof = json!({ "jsonrpc": "2.0", "id": 1, "result": recorded.proof });
