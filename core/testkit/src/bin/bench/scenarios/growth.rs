@@ -11,9 +11,11 @@ use crate::{
 
 /// Seconds between blocks: so short that the sidecar's own work decides.
 const BLOCK_TIME: f64 = 0.5;
-/// Seconds between two polls. Each lists 5,000 commitments, which the chain takes meanwhile: anvil's blocks take
-/// longer the more it holds, and polls that find what the last one found would count as the sidecar's growth.
-const POLL_INTERVAL: u64 = 20;
+/// What commitments take of a block: not more than its target, or the base fee would soon decide.
+const SHARE: &str = "45%";
+/// Seconds between two polls: what one lists at most, blocks take meanwhile. Polls that find what the last one found
+/// would count as growth.
+const POLL_INTERVAL: u64 = 10;
 /// What a stream may cost among a hundred times as many, beside what it costs among few.
 const LINEAR: f64 = 1.5;
 
@@ -34,8 +36,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
             .sidecar(&name, &stack)
             .set("block.time", format_args!("{BLOCK_TIME}s"))
             .set("commitment.poll_interval", format_args!("{POLL_INTERVAL}s"))
-            .set("commitment.blocked_recheck", "1m")
-            .set("txmgr.max_block_share", "off")
+            .set("txmgr.max_block_share", SHARE)
             .start()
             .await?;
         let usage = until_reported(&stack.sequencer, *streams, &sidecar).await?;
