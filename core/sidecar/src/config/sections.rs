@@ -287,8 +287,14 @@ impl SettlementSection {
             ("settlement.safe_alarm", self.safe_alarm),
         ];
         let zero = alarms.into_iter().filter(|(_, after)| after.is_zero());
-        zero.map(|(key, _)| Complaint::new(key, "is 0; give a duration such as \"1h\""))
-            .collect()
+        let mut complaints: Vec<_> = zero
+            .map(|(key, _)| Complaint::new(key, "is 0; give a duration such as \"1h\""))
+            .collect();
+        if self.max_proof_bytes < 1 << 20 {
+            let message = "is under 1 MiB (1048576): what one game covers would hardly fit";
+            complaints.push(Complaint::new("settlement.max_proof_bytes", message));
+        }
+        complaints
     }
 }
 
