@@ -16,7 +16,7 @@ use set_chain::L2Provider;
 use tokio::{
     runtime::Runtime,
     sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::interval,
+    time::{interval, timeout},
 };
 
 use super::{OpStack, OpStackBuilder, builder::connect};
@@ -27,6 +27,8 @@ pub type Receipt = <Optimism as Network>::ReceiptResponse;
 
 /// The development account whose ether goes to the cases' accounts.
 const FAUCET: usize = 4;
+/// Longest wait for a block that takes a transaction.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Wei per gas that everything of the tests' own pays for, unless a test says otherwise.
 const FEE_CAP: u128 = 10_000_000_000;
 
@@ -172,13 +174,22 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// What op-geth says.
+    ///
+    /// # Panics
+    /// If no block takes it within a minute.
     pub async fn receipt(&self, hash: B256) -> Result<Receipt, TransportError> {
         let mut looks = interval(Duration::from_millis(100));
-        loop {
-            looks.tick().await;
-            if let Some(receipt) = self.provider.get_transaction_receipt(hash).await? {
-                return Ok(receipt);
+        let looking = async {
+            loop {
+                looks.tick().await;
+                if let Some(receipt) = self.provider.get_transaction_receipt(hash).await? {
+                    return Ok(receipt);
+                }
             }
+        };
+        match timeout(PATIENCE, looking).await {
+            Ok(receipt) => receipt,
+            Err(_) => panic!("no block takes {hash}"),
         }
     }
 }

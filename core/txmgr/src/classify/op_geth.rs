@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use set_chain::L2Provider;
 use set_testkit::{
     Anvil,
-    op_stack::{LoneGeth, OpStack, Parts, signed, transaction},
+    op_stack::{LoneGeth, OpStack, Parts, Receipt, signed, transaction},
 };
-use tokio::time::interval;
+use tokio::time::{interval, timeout};
 
 use super::{
     Outcome::{self, Accepted, Rejected},
@@ -22,6 +22,22 @@ use super::{
 use crate::fees::FeeTerms;
 
 const GWEI: u128 = 1_000_000_000;
+/// Longest wait for a block or a pool.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks until there is something.
+async fn awaited<T, L: Future<Output = Option<T>>>(look: impl Fn() -> L) -> T {
+    let mut looks = interval(Duration::from_millis(50));
+    let looking = async {
+        loop {
+            looks.tick().await;
+            if let Some(seen) = look().await {
+                return seen;
+            }
+        }
+    };
+    timeout(PATIENCE, looking).await.unwrap()
+}
 
 /// What a node makes of bytes.
 async fn offer(provider: &L2Provider, raw: &Bytes) -> Outcome {
@@ -48,14 +64,16 @@ async fn refused(node: &L2Provider, key: &PrivateKeySigner, tx: TxEip1559, why: 
 
 /// Waits until so many transactions are ready in the pool.
 async fn ready(node: &L2Provider, count: u64) {
-    let mut looks = interval(Duration::from_millis(20));
-    loop {
-        looks.tick().await;
+    awaited(|| async {
         let status: Value = node.raw_request("txpool_status".into(), ()).await.unwrap();
-        if status["pending"] == format!("{count:#x}") {
-            return;
-        }
-    }
+        (status["pending"] == format!("{count:#x}")).then_some(())
+    })
+    .await;
+}
+
+/// The receipt of what a block takes.
+async fn receipt(node: &L2Provider, raw: &Bytes) -> Receipt {
+    awaited(|| async { node.get_transaction_receipt(keccak256(raw)).await.unwrap() }).await
 }
 
 fn is_pooled(node: &L2Provider, raw: &Bytes) -> impl Future<Output = bool> {
@@ -182,10 +200,7 @@ async fn what_a_node_does_not_take_now(stack: &OpStack) {
 
     let raw = signed(transaction(), &key);
     assert_eq!(offer(node, &raw).await, Accepted);
-    let mut looks = interval(Duration::from_millis(100));
-    while node.get_transaction_receipt(keccak256(&raw)).await.unwrap().is_none() {
-        looks.tick().await;
-    }
+    receipt(node, &raw).await;
     let words = "nonce too low: next nonce 1, tx nonce 0";
     refused(node, &key, transaction(), NonceTooLow, words).await;
     assert!(is_pooled(node, &cheap).await);
@@ -303,7 +318,12 @@ async fn small_pools(dir: &Path, genesis: &Path) {
     let default = LoneGeth::start(&dir.join("default"), &genesis, small).await.unwrap();
     let raw = signed(four_slots, &Anvil::account(0));
     assert_eq!(offer(default.provider(), &raw).await, Accepted);
-    ready(default.provider(), 0).await;
+    let status: Value = default
+        .provider()
+        .raw_request("txpool_status".into(), ())
+        .await
+        .unwrap();
+    assert_eq!(status, json!({ "pending": "0x0", "queued": "0x0" }));
 }
 
 /// From Karst on a transaction may have so much gas and no more.
@@ -318,10 +338,7 @@ async fn the_gas_cap_of_karst_is_understood_and_is_the_configurations() {
         .await
         .unwrap();
     let node = stack.provider();
-    let mut looks = interval(Duration::from_millis(100));
-    while node.get_block_number().await.unwrap() < 4 {
-        looks.tick().await;
-    }
+    awaited(|| async { (node.get_block_number().await.unwrap() >= 4).then_some(()) }).await;
     let key = Anvil::account(1);
     // Uses all of its gas, whatever that is.
     let endless = |gas_limit| TxEip1559 {
@@ -334,13 +351,7 @@ async fn the_gas_cap_of_karst_is_understood_and_is_the_configurations() {
     refused(node, &key, endless(16_777_217), Invalid, words).await;
     let raw = signed(endless(16_777_216), &key);
     assert_eq!(offer(node, &raw).await, Accepted);
-    let receipt = loop {
-        looks.tick().await;
-        if let Some(receipt) = node.get_transaction_receipt(keccak256(&raw)).await.unwrap() {
-            break receipt;
-        }
-    };
-    assert_eq!(receipt.gas_used(), 16_777_216);
+    assert_eq!(receipt(node, &raw).await.gas_used(), 16_777_216);
     let config = |max_gas| crate::TxConfig {
         max_gas,
         ..crate::TxConfig::default()
