@@ -1,44 +1,15 @@
 //! A commitment's way down to L1, as callers see it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use set_testkit::{OpStack, RpcProxy, Sequencer, Sidecar, Stack, connections, op_stack::Parts};
-use tokio::time::{interval, timeout};
 
-/// The answer changes without telling anybody: asking is the only event there is.
-const ASK_EVERY: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_secs(180);
-const LEVELS: [&str; 5] = ["included", "safe", "finalized", "claimed", "resolved"];
-
-/// How settled an answer says a commitment is.
-fn level(answer: &Value) -> Option<usize> {
-    let settlement = answer["settlement"].as_str()?;
-    LEVELS.iter().position(|level| *level == settlement)
-}
+use crate::asking::{LEVELS, asked, level};
 
 fn quantity(value: &Value) -> u64 {
     let digits = value.as_str().unwrap().strip_prefix("0x").unwrap();
     u64::from_str_radix(digits, 16).unwrap()
-}
-
-/// Asks until an answer fits.
-async fn asked(sidecar: &Sidecar, method: &str, params: Value, mut fits: impl FnMut(&Value) -> bool) -> Value {
-    let mut last = Value::Null;
-    let asking = async {
-        let mut ticks = interval(ASK_EVERY);
-        loop {
-            ticks.tick().await;
-            let answer = sidecar.call(method, params.clone()).await;
-            last = answer.unwrap_or_else(|error| error.to_string().into());
-            if fits(&last) {
-                return;
-            }
-        }
-    };
-    let in_time = timeout(PATIENCE, asking).await.is_ok();
-    assert!(in_time, "{method} stays {last:#}");
-    last
 }
 
 async fn text(sidecar: &Sidecar, path: &str) -> String {
