@@ -178,14 +178,13 @@ impl GameBook {
 
     /// Games that L1 is to be asked about: those that it never was asked about, the newest first, then in turn those
     /// whose outcome is open, and a few of the settled.
-    pub(crate) fn next_asked(&mut self, open: usize, settled: usize) -> Vec<Listed> {
+    pub(crate) fn next_asked(&mut self, new: usize, open: usize, settled: usize) -> Vec<Listed> {
         let ours = |game: &&Followed| matches!(game.verdict, Verdict::Ours(_));
-        let new = self.games.values().rev().filter(ours);
-        let new = new.filter(|game| game.status.is_none()).take(open);
-        let mut asked: Vec<_> = new.map(|game| game.listed).collect();
-        let left = open - asked.len();
+        let unasked = self.games.values().rev().filter(ours);
+        let unasked = unasked.filter(|game| game.status.is_none()).take(new);
+        let mut asked: Vec<_> = unasked.map(|game| game.listed).collect();
         let is_open = |status: ClaimStatus| matches!(status, ClaimStatus::InProgress | ClaimStatus::Won);
-        for (round, (limit, wanted)) in [(left, true), (settled, false)].into_iter().enumerate() {
+        for (round, (limit, wanted)) in [(open, true), (settled, false)].into_iter().enumerate() {
             let begin = self.rounds[round];
             let turn = self.games.range(begin..).chain(self.games.range(..begin));
             let turn = turn.map(|(_, game)| game).filter(ours);
@@ -325,7 +324,7 @@ mod tests {
         }
 
         fn ask(&mut self) {
-            for listed in self.book.next_asked(3, 1) {
+            for listed in self.book.next_asked(3, 2, 1) {
                 let status = self.resolved.get(&listed.claim.index).copied();
                 let status = status.unwrap_or(ClaimStatus::InProgress);
                 self.book.stands(listed.claim.index, status, None);

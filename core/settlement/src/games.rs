@@ -31,9 +31,11 @@ use crate::{
 const PAGE: u64 = 64;
 /// Claims held against our own blocks in one look.
 const JUDGED: usize = 64;
-/// Games that L1 is asked about in one look: open ones, and settled ones.
-const OPEN: usize = 32;
-const SETTLED: usize = 8;
+/// Games that L1 is asked about in one look: new ones, and in turn open ones and settled ones. Each is some eight calls,
+/// which providers count; a game is open for days.
+const NEW: usize = 32;
+const OPEN: usize = 6;
+const SETTLED: usize = 1;
 /// L1 blocks that a node may be behind what was seen before.
 const TOLERATED: u64 = 3;
 /// L1 blocks after which it is written down that nothing happened.
@@ -398,7 +400,7 @@ impl Games {
         at: BlockId,
         catching_up: bool,
     ) -> Result<(), GameError> {
-        let asked = book.next_asked(OPEN, SETTLED);
+        let asked = book.next_asked(NEW, OPEN, SETTLED);
         if asked.is_empty() {
             return Ok(());
         }
