@@ -8,16 +8,17 @@ const EXAMPLES: &str = "\
 Also: --debug builds without optimising, which is quicker to make and enough for --quick.
 
 Examples:
-  ./scripts/bench                          everything, some 40 minutes
+  ./scripts/bench                          everything on anvil, some 40 minutes
   ./scripts/bench --quick                  what the machine's speed does not change
+  ./scripts/bench --op-stack               a backlog on op-geth, and the same on anvil
   ./scripts/bench streams latency          two scenarios
   ./scripts/bench --commitments 20000 stream";
 
 /// Measures the sidecar on this machine: how full it makes blocks, how fast a commitment is included,
 /// what it costs in processor time and memory, and how that grows. Prints a table and writes it as JSON.
 ///
-/// Everything runs here: anvil with 2 s blocks of 30 million gas, the development sequencer, the real
-/// sidecar. A row that misses its target is marked, and the program ends with 1 then.
+/// Everything runs here: anvil with 2 s blocks of 30 million gas (with --op-stack op-geth and op-node too), the
+/// development sequencer, the real sidecar. A row that misses its target is marked, and the program ends with 1 then.
 #[derive(Debug, Parser)]
 #[command(
     name = "bench",
@@ -27,7 +28,7 @@ Examples:
     after_help = EXAMPLES
 )]
 pub(crate) struct Arguments {
-    /// What to measure. By default everything; with --quick: streams, stream, footprint, share.
+    /// What to measure. By default everything on anvil; with --quick: streams, stream, footprint, share.
     #[arg(value_enum)]
     pub(crate) scenarios: Vec<Scenario>,
 
@@ -35,6 +36,11 @@ pub(crate) struct Arguments {
     /// for a machine that is busy or slow.
     #[arg(long)]
     pub(crate) quick: bool,
+
+    /// Measures on a real op-geth too, with op-node beside it (needs Go): alone with the scenario streams, or beside
+    /// the scenarios named.
+    #[arg(long)]
+    op_stack: bool,
 
     /// Commitments that are pending in the throughput scenarios [default: 5000; with --quick 3000].
     #[arg(long, value_name = "N")]
@@ -68,6 +74,9 @@ pub(crate) enum Scenario {
     Index,
     /// A commitment each in 1 k, 10 k and 100 k streams.
     Growth,
+    /// The backlog of `streams` on op-geth and op-node.
+    #[value(skip)]
+    OpStack,
 }
 
 impl Arguments {
@@ -78,6 +87,7 @@ impl Arguments {
     /// What to measure, each once, in their order.
     pub(crate) fn selected(&self) -> Vec<Scenario> {
         let mut selected = match (self.scenarios.as_slice(), self.quick) {
+            ([], _) if self.op_stack => vec![Scenario::Streams],
             ([], false) => Scenario::value_variants().to_vec(),
             ([], true) => vec![
                 Scenario::Streams,
@@ -87,6 +97,7 @@ impl Arguments {
             ],
             (named, _) => named.to_vec(),
         };
+        selected.extend(self.op_stack.then_some(Scenario::OpStack));
         selected.sort();
         selected.dedup();
         selected
@@ -97,6 +108,6 @@ impl Scenario {
     /// The scenario as the table names it.
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
+            .map_or_else(|| "op-stack".to_owned(), |value| value.get_name().to_owned())
     }
 }

@@ -10,21 +10,26 @@ use alloy::{
 use alloy_primitives::{Bytes, TxKind, U256};
 use alloy_sol_types::SolCall;
 use eyre::{Result, ensure};
-use serde_json::Value;
+use serde_json::json;
 use set_chain::bindings::SetRegistry::commitBatchCall;
-use set_testkit::{Anvil, Stack};
+use set_testkit::{Anvil, Rpc, Stack};
+
+use crate::blocks::quantity;
 
 /// Gas of a `commitBatch`, and room to spare.
 const GAS: u64 = 200_000;
 
 /// Commits everything that the sequencer lists; gives commitments a second.
-pub(crate) async fn measure(stack: &Stack) -> Result<f64> {
+pub(crate) async fn measure<C>(stack: &Stack<C>, node: &Rpc) -> Result<f64> {
     let signer = Anvil::account(1);
+    let chain_id = quantity(&node.call("eth_chainId", json!([])).await?)?;
+    let count = json!([signer.address(), "latest"]);
+    let first = quantity(&node.call("eth_getTransactionCount", count).await?)?;
     let commitments = stack.sequencer.unreported();
     let begun = Instant::now();
-    for (nonce, commitment) in (0..).zip(&commitments) {
+    for (nonce, commitment) in (first..).zip(&commitments) {
         let mut transaction = TxEip1559 {
-            chain_id: stack.chain.chain_id(),
+            chain_id,
             nonce,
             gas_limit: GAS,
             max_fee_per_gas: 10_000_000_000,
@@ -36,9 +41,9 @@ pub(crate) async fn measure(stack: &Stack) -> Result<f64> {
         };
         let signature = signer.sign_transaction_sync(&mut transaction)?;
         let raw = Bytes::from(transaction.into_signed(signature).encoded_2718());
-        let hash: Value = stack.chain.call("eth_sendRawTransaction", (raw,)).await?;
+        let hash = node.call("eth_sendRawTransaction", json!([raw])).await?;
         let receipt = loop {
-            let receipt: Value = stack.chain.call("eth_getTransactionReceipt", (hash.clone(),)).await?;
+            let receipt = node.call("eth_getTransactionReceipt", json!([hash])).await?;
             if !receipt.is_null() {
                 break receipt;
             }

@@ -7,7 +7,10 @@ use alloy_sol_types::SolEvent;
 use eyre::{Result, bail, ensure, eyre};
 use serde_json::{Value, json};
 use set_chain::bindings::SetRegistry::{BatchCommitted, BatchSkipped};
-use set_testkit::{Anvil, Contracts, Rpc};
+use set_testkit::{Contracts, Rpc};
+
+/// The type of transactions that L1 has the chain make (specification, Deposits).
+const DEPOSIT: &str = "0x7e";
 
 /// A transaction that commits.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,10 @@ pub(crate) struct CommitCall {
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) gas_limit: u64,
+    /// Gas that deposit transactions used: they come first, and nobody can have their room.
+    pub(crate) deposit_gas: u64,
+    /// DA footprint as the header says it (specification, Jovian: in `blobGasUsed`); 0 where the chain counts none.
+    pub(crate) da_footprint: u64,
     /// In wei per gas.
     pub(crate) base_fee: f64,
     /// What commits, in order.
@@ -33,6 +40,16 @@ impl Block {
     pub(crate) fn share(&self) -> f64 {
         let used: u64 = self.calls.iter().map(|call| call.gas_used).sum();
         used as f64 / self.gas_limit as f64
+    }
+
+    /// Gas that commitments used, of what deposits leave of the block's limit.
+    pub(crate) fn available_share(&self) -> f64 {
+        self.share() * self.gas_limit as f64 / (self.gas_limit - self.deposit_gas) as f64
+    }
+
+    /// DA footprint, of the most that a block may have: its gas limit. Deposits have none.
+    pub(crate) fn footprint_share(&self) -> f64 {
+        self.da_footprint as f64 / self.gas_limit as f64
     }
 }
 
@@ -50,14 +67,14 @@ impl Blocks {
     ///
     /// # Errors
     /// If a commitment is on the chain twice, a call failed or skipped one, or nothing was committed.
-    pub(crate) async fn read(chain: &Anvil, contracts: &Contracts) -> Result<Self> {
-        let rpc = Rpc::new(chain.url().clone());
+    pub(crate) async fn read(rpc: &Rpc, contracts: &Contracts) -> Result<Self> {
+        let newest = quantity(&rpc.call("eth_blockNumber", json!([])).await?)?;
         let mut read = Self {
             blocks: vec![],
             committed: HashMap::new(),
         };
-        for number in contracts.block + 1..=chain.block_number().await? {
-            let block = read.block(&rpc, number, contracts.registry).await?;
+        for number in contracts.block + 1..=newest {
+            let block = read.block(rpc, number, contracts.registry).await?;
             read.blocks.push(block);
         }
         let commits = |block: &Block| !block.calls.is_empty();
@@ -77,10 +94,17 @@ impl Blocks {
         let header = rpc.call("eth_getBlockByNumber", json!([tag, true])).await?;
         let mut block = Block {
             gas_limit: quantity(&header["gasLimit"])?,
+            deposit_gas: 0,
+            da_footprint: header.get("blobGasUsed").map_or(Ok(0), quantity)?,
             base_fee: quantity(&header["baseFeePerGas"])? as f64,
             calls: vec![],
         };
         let transactions = header["transactions"].as_array().cloned().unwrap_or_default();
+        let deposits = transactions.iter().filter(|transaction| transaction["type"] == DEPOSIT);
+        let deposits = deposits.map(|deposit| json!([deposit["hash"]])).collect();
+        for receipt in rpc.batch("eth_getTransactionReceipt", deposits).await? {
+            block.deposit_gas += quantity(&receipt["gasUsed"])?;
+        }
         let to_registry =
             |transaction: &&Value| transaction["to"].as_str().and_then(|to| to.parse().ok()) == Some(registry);
         let ours: Vec<_> = transactions.iter().filter(to_registry).collect();
@@ -164,7 +188,7 @@ impl Blocks {
     }
 }
 
-fn quantity(value: &Value) -> Result<u64> {
+pub(crate) fn quantity(value: &Value) -> Result<u64> {
     let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
     let digits = digits.ok_or_else(|| eyre!("the chain answers {value} instead of a number"))?;
     Ok(u64::from_str_radix(digits, 16)?)

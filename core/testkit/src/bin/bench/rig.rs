@@ -3,12 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use eyre::{Result, WrapErr, bail, ensure};
 use set_testkit::{
-    Anvil, Sequencer, Sidecar, SidecarBuilder, Stack,
+    Anvil, OpStack, Rpc, Sequencer, Sidecar, SidecarBuilder, Stack,
     anvil::AnvilBuilder,
     sequencer::{Preload, SequencerBuilder},
 };
@@ -62,8 +63,18 @@ impl Bench {
         Ok(Stack::start(chain.gas_limit(BLOCK_GAS), sequencer.streams(0), &self.dir(run)).await?)
     }
 
+    /// Contracts of their own on a chain of the OP Stack, beside a sequencer.
+    pub(crate) async fn beside(
+        &self,
+        run: &str,
+        chain: &Arc<OpStack>,
+        sequencer: SequencerBuilder,
+    ) -> Result<Stack<Arc<OpStack>>> {
+        Ok(Stack::beside(chain, sequencer.streams(0), &self.dir(run)).await?)
+    }
+
     /// A sidecar with the devnet's configuration, the poll interval and the disk of a real one.
-    pub(crate) fn sidecar(&self, run: &str, stack: &Stack) -> SidecarBuilder {
+    pub(crate) fn sidecar<C>(&self, run: &str, stack: &Stack<C>) -> SidecarBuilder {
         stack
             .sidecar(&self.binary)
             .set("sidecar.data_dir", self.dir(run).join("data").display())
@@ -113,6 +124,11 @@ pub(crate) async fn until_reported(sequencer: &Sequencer, count: usize, sidecar:
         cpu: after.cpu - before.cpu,
         peak: after.peak,
     })
+}
+
+/// The node of an anvil.
+pub(crate) fn node(chain: &Anvil) -> Rpc {
+    Rpc::new(chain.url().clone())
 }
 
 fn recorded(sequencer: &Sequencer) -> usize {

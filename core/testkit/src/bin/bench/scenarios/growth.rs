@@ -6,7 +6,7 @@ use set_testkit::Sequencer;
 use crate::{
     blocks::Blocks,
     figures::Figure,
-    rig::{Bench, backlog, fast_chain, stop, until_reported},
+    rig::{Bench, backlog, fast_chain, node, stop, until_reported},
 };
 
 /// Seconds between blocks: so short that the sidecar's own work decides.
@@ -41,7 +41,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
             .await?;
         let usage = until_reported(&stack.sequencer, *streams, &sidecar).await?;
         stop(sidecar, &bench.dir(&name)).await?;
-        let blocks = Blocks::read(&stack.chain, &stack.contracts).await?;
+        let blocks = Blocks::read(&node(&stack.chain), &stack.contracts).await?;
         ensure!(
             blocks.committed.len() == *streams,
             "{} of {streams} are on the chain",

@@ -9,7 +9,7 @@ use crate::{
     blocks::Blocks,
     figures::Figure,
     head_watch::HeadWatch,
-    rig::{BLOCK_TIME, Bench, POLL_INTERVAL, chain, stop, until_reported},
+    rig::{BLOCK_TIME, Bench, POLL_INTERVAL, chain, node, stop, until_reported},
 };
 
 const NAME: &str = "latency";
@@ -32,7 +32,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
     }
     until_reported(&stack.sequencer, count, &sidecar).await?;
     stop(sidecar, &bench.dir(NAME)).await?;
-    let blocks = Blocks::read(&stack.chain, &stack.contracts).await?;
+    let blocks = Blocks::read(&node(&stack.chain), &stack.contracts).await?;
 
     let mut waits = vec![];
     for commitment in stack.sequencer.commitments() {

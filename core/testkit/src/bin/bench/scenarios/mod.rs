@@ -3,6 +3,7 @@
 mod growth;
 mod index;
 mod latency;
+mod op_stack;
 mod settlement;
 mod share;
 mod throughput;
@@ -22,5 +23,6 @@ pub(crate) async fn run(scenario: Scenario, bench: &Bench) -> Result<Vec<Figure>
         Scenario::Latency => latency::run(bench).await,
         Scenario::Index => index::run(bench).await,
         Scenario::Growth => growth::run(bench).await,
+        Scenario::OpStack => op_stack::run(bench).await,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     blocks::Blocks,
     figures::Figure,
     head_watch::HeadWatch,
-    rig::{Bench, backlog, fast_chain, stop, until_reported},
+    rig::{Bench, backlog, fast_chain, node, stop, until_reported},
 };
 
 const STREAMS: usize = 500;
@@ -59,7 +59,7 @@ async fn behind(bench: &Bench, minutes: u64, commitments: usize) -> Result<Vec<F
     let count = backlog.streams * backlog.batches;
     let usage = until_reported(&stack.sequencer, count, &sidecar).await?;
     stop(sidecar, &bench.dir(&name)).await?;
-    let blocks = Blocks::read(&stack.chain, &stack.contracts).await?;
+    let blocks = Blocks::read(&node(&stack.chain), &stack.contracts).await?;
     ensure!(
         blocks.committed.len() == count,
         "{} of {count} are on the chain",

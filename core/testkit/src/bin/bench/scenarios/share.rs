@@ -9,7 +9,7 @@ use crate::{
     blocks::Blocks,
     figures::Figure,
     head_watch::HeadWatch,
-    rig::{Bench, backlog, chain, stop, until_reported},
+    rig::{Bench, backlog, chain, node, stop, until_reported},
 };
 
 const NAME: &str = "share";
@@ -43,7 +43,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
         sent
     };
     stop(sidecar, &bench.dir(NAME)).await?;
-    let blocks = Blocks::read(&stack.chain, &stack.contracts).await?;
+    let blocks = Blocks::read(&node(&stack.chain), &stack.contracts).await?;
 
     let mut delays = vec![];
     for (head, hash) in transfers {

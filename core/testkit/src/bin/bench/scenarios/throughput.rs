@@ -10,14 +10,14 @@ use crate::{
     blocks::{Block, Blocks},
     builder::{Limits, fullness},
     figures::Figure,
-    rig::{BLOCK_GAS, BLOCK_TIME, Bench, backlog, chain, stop, until_reported},
+    rig::{BLOCK_GAS, BLOCK_TIME, Bench, backlog, chain, node, stop, until_reported},
     usage::Usage,
 };
 
 /// Streams of a large operator.
-const STREAMS: usize = 500;
+pub(super) const STREAMS: usize = 500;
 /// Commitments of the plain loop: one takes a block.
-const BASELINE: usize = 8;
+pub(super) const BASELINE: usize = 8;
 /// Gas that a byte of data counts for, so that a block's data is full before its gas. A chain's default is 400.
 const SCALAR: u16 = 600;
 /// How full a block must be.
@@ -30,7 +30,7 @@ pub(super) async fn streams(bench: &Bench) -> Result<Vec<Figure>> {
     let stack = bench
         .stack("baseline", chain(), Sequencer::builder().preload(backlog(1, BASELINE)))
         .await?;
-    let plain = baseline::measure(&stack).await?;
+    let plain = baseline::measure(&stack, &node(&stack.chain)).await?;
     figures.extend([
         Figure::timed("a plain loop: commitments a second", plain, "/s"),
         Figure::timed("times as fast as the plain loop", run.rate() / plain, "x"),
@@ -72,7 +72,7 @@ impl Run {
         let count = backlog.streams * backlog.batches;
         let usage = until_reported(&stack.sequencer, count, &sidecar).await?;
         stop(sidecar, &bench.dir(name)).await?;
-        let blocks = Blocks::read(&stack.chain, &stack.contracts).await?;
+        let blocks = Blocks::read(&node(&stack.chain), &stack.contracts).await?;
         ensure!(
             blocks.committed.len() == count,
             "{} of {count} are on the chain",
@@ -153,14 +153,14 @@ async fn set_footprint_scalar(stack: &Stack, scalar: u16) -> Result<()> {
     Ok(())
 }
 
-fn least(shares: &[f64]) -> f64 {
+pub(super) fn least(shares: &[f64]) -> f64 {
     shares.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-fn mean(shares: &[f64]) -> f64 {
+pub(super) fn mean(shares: &[f64]) -> f64 {
     shares.iter().sum::<f64>() / shares.len() as f64
 }
 
-fn percent(share: f64) -> f64 {
+pub(super) fn percent(share: f64) -> f64 {
     share * 100.0
 }
