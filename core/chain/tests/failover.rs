@@ -193,6 +193,21 @@ async fn a_node_that_is_behind_is_no_reorg() {
 }
 
 #[tokio::test]
+async fn a_preferred_node_that_still_syncs_at_the_start_is_left_until_it_is_there() {
+    let paths = Paths::new(2).await;
+    paths.anvil.mine(9).await.unwrap();
+    paths.hold(0, 2);
+    let provider = paths.provider(PATIENCE);
+    let mut views = paths.follow(&provider);
+    let view = paths.reach(&mut views, 9, 1).await;
+    let error = view.endpoints[0].error.clone().unwrap();
+    assert!(error.contains("7 blocks behind"), "{error}");
+    paths.proxies[0].heal();
+    let view = paths.reach(&mut views, 9, 0).await;
+    assert!(view.endpoints.iter().all(|node| node.error.is_none()));
+}
+
+#[tokio::test]
 async fn a_node_that_stumbles_is_better_than_one_that_is_behind() {
     let paths = Paths::new(2).await;
     paths.anvil.mine(20).await.unwrap();

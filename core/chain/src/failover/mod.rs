@@ -328,21 +328,41 @@ impl Nodes {
         }
     }
 
-    /// Looks at a node and notes what it finds.
-    async fn look(&self, index: usize) {
+    /// Looks at a node and notes what it finds. Gives its head where it is of the chain.
+    async fn look(&self, index: usize) -> Option<u64> {
         let node = &self.nodes[index];
         let before = node.health().error.clone();
+        let mut head = None;
         if let Some(sight) = node.look(Instant::now()).await {
             let behind = self.seen.load(Ordering::Acquire).saturating_sub(sight.head);
             match self.chain_id {
                 Some(expected) if expected != sight.chain_id => {
                     node.failed(format!("it serves chain {}, not {expected}", sight.chain_id));
                 }
-                _ if behind > MAX_BEHIND => node.is_behind(behind),
-                _ => node.is_well(),
+                _ => {
+                    head = Some(sight.head);
+                    if behind > MAX_BEHIND {
+                        node.is_behind(behind);
+                    } else {
+                        node.is_well();
+                    }
+                }
             }
         }
         self.tell(index, before);
+        head
+    }
+
+    /// Passes over the node that calls go to where it is behind another one, whose head is `newest`. Without that, a
+    /// node that still syncs would set the pace for whoever starts beside it.
+    async fn compare(&self, active: usize, newest: u64) {
+        let Some(sight) = self.nodes[active].look(Instant::now()).await else {
+            return;
+        };
+        let behind = newest.saturating_sub(sight.head);
+        if behind > MAX_BEHIND {
+            self.changed(active, |node| node.is_behind(behind));
+        }
     }
 
     /// Looks at a node that is not in use if that is due, and returns to it if it is preferred.
@@ -359,8 +379,11 @@ impl Nodes {
                 _ => true,
             }
         };
-        if due {
-            self.look(index).await;
+        if due
+            && let Some(head) = self.look(index).await
+            && head > self.seen.load(Ordering::Acquire).saturating_add(MAX_BEHIND)
+        {
+            self.compare(active, head).await;
         }
         let health = self.nodes[index].health();
         let well = health.error.is_none() && health.checked.is_some_and(|at| at.elapsed() < FRESH);
