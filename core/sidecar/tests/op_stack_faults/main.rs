@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod auditor;
+mod elsewhere;
 mod execution;
 mod sequencing;
 mod stage;

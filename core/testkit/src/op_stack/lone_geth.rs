@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use set_chain::L2Provider;
+use url::Url;
 
 use super::{
     OpStackError,
@@ -15,7 +16,7 @@ use super::{
 /// op-geth without an op-node. Ends when dropped.
 #[derive(Debug)]
 pub struct LoneGeth {
-    _part: Part,
+    part: Part,
     provider: L2Provider,
 }
 
@@ -59,8 +60,13 @@ impl LoneGeth {
         let part = Part::start("op-geth", program, local("http", http), Ready::Answers("")).await?;
         Ok(Self {
             provider: connect(part.url())?,
-            _part: part,
+            part,
         })
+    }
+
+    /// Its JSON-RPC over HTTP.
+    pub const fn url(&self) -> &Url {
+        self.part.url()
     }
 
     /// A provider for it.
