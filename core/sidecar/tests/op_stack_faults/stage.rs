@@ -2,12 +2,7 @@
 
 use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
-use alloy::{
-    eips::{BlockId, BlockNumberOrTag},
-    providers::Provider,
-    rpc::types::Filter,
-    sol_types::SolEvent,
-};
+use alloy::{eips::BlockId, providers::Provider, rpc::types::Filter, sol_types::SolEvent};
 use alloy_primitives::B256;
 use serde_json::{Value, json};
 use set_chain::{RegistryReader, bindings::SetRegistry};
@@ -91,12 +86,6 @@ impl Stage {
     pub(crate) async fn node(&self, method: &str, params: Value) -> Value {
         let node = Rpc::new(self.op.node_url().clone());
         node.call(method, params).await.unwrap()
-    }
-
-    /// The hash of the chain's block at a height; `None` where it has none.
-    pub(crate) async fn hash(&self, number: u64) -> Option<B256> {
-        let block = self.op.provider().get_block_by_number(BlockNumberOrTag::Number(number));
-        block.await.unwrap().map(|block| block.header.hash)
     }
 
     /// How many of these the chain has.
