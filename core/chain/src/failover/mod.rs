@@ -3,7 +3,7 @@
 //! The first node is preferred. Calls move on when a node cannot be reached, is too slow, limits the rate
 //! of calls, answers with a gateway's error, or is found to be of another chain or behind; they return to
 //! a preferred node once a look at it, made beside the calls, finds it well. A node is looked at (chain id
-//! and head) before the first call goes to it.
+//! and head) before the first call goes to it. Looks at the others also show where the node in use is behind.
 //!
 //! A node that failed just now is asked once more before a node that is behind: what is behind answers for
 //! a chain that has moved on, and one more call is cheap. The same holds where no other node may be asked.
