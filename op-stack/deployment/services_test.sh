@@ -23,8 +23,8 @@ ask 18545
 settings=/etc/set-chain/one
 printf 'password\n' >"$settings/secrets/sender-password"
 printf 'ss_key\n' >"$settings/secrets/sequencer-api-key"
-op-geth account new --keystore /tmp/keys --password "$settings/secrets/sender-password" --lightkdf
-install -m 600 /tmp/keys/* "$settings/secrets/sender"
+op-geth account new --keystore "$WORK/keys" --password "$settings/secrets/sender-password" --lightkdf
+install -m 600 "$WORK/keys/"* "$settings/secrets/sender"
 chmod 600 "$settings/secrets/"*
 cat >"$settings/set-sidecar.env" <<'ENV'
 SET__CHAIN__REGISTRY="0x1111111111111111111111111111111111111111"
