@@ -220,16 +220,21 @@ impl GameBook {
         Some(before)
     }
 
-    /// Rows that are to be written, and those that are to go.
-    pub(crate) fn take_changes(&mut self) -> (Vec<Followed>, Vec<u64>) {
-        let (mut written, mut gone) = (Vec::new(), Vec::new());
-        for index in std::mem::take(&mut self.changed) {
-            match self.games.get(&index) {
-                Some(game) => written.push(*game),
-                None => gone.push(index),
+    /// Rows that are to be written, and those that are to go, until [`Self::written`].
+    pub(crate) fn changes(&self) -> (Vec<Followed>, Vec<u64>) {
+        let (mut rows, mut gone) = (Vec::new(), Vec::new());
+        for index in &self.changed {
+            match self.games.get(index) {
+                Some(game) => rows.push(*game),
+                None => gone.push(*index),
             }
         }
-        (written, gone)
+        (rows, gone)
+    }
+
+    /// The changes are on disk.
+    pub(crate) fn written(&mut self) {
+        self.changed.clear();
     }
 
     /// The claims that count, by the block that they claim; of several for one block those that were won come first.
@@ -332,10 +337,11 @@ mod tests {
         }
 
         fn write(&mut self) {
-            let (games, gone) = self.book.take_changes();
+            let (games, gone) = self.book.changes();
             self.file.retain(|index, _| !gone.contains(index));
             self.file
                 .extend(games.into_iter().map(|game| (game.listed.claim.index, game)));
+            self.book.written();
         }
 
         fn take(&mut self, event: Event) {
@@ -424,5 +430,18 @@ mod tests {
         }
         let shown: Vec<_> = book.passed_over().map(|game| game.index).collect();
         assert_eq!(shown, (24..40).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_the_next_time() {
+        let mut book = GameBook::default();
+        book.follow(listed(0, 5, true));
+        let (rows, gone) = book.changes();
+        assert_eq!((rows.len(), gone.len()), (1, 0));
+        assert_eq!(book.changes(), (rows, gone));
+        book.take_back(0);
+        assert_eq!(book.changes(), (vec![], vec![0]));
+        book.written();
+        assert_eq!(book.changes(), (vec![], vec![]));
     }
 }

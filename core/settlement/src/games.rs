@@ -431,9 +431,10 @@ impl Games {
         Ok(())
     }
 
-    /// Writes what changed; how far was read only now and then where nothing else did.
+    /// Writes what changed, what could not be written before with it; how far was read only now and then where nothing
+    /// else did.
     async fn save(&self, book: &mut GameBook, before: Option<ReadTo>) -> Result<(), GameError> {
-        let (games, gone) = book.take_changes();
+        let (games, gone) = book.changes();
         let Some(read) = book.read_to() else { return Ok(()) };
         let moved = before.is_none_or(|before| {
             (before.factory, before.next) != (read.factory, read.next)
@@ -444,7 +445,9 @@ impl Games {
         }
         let rows = games.iter().map(|game| Ok((game.listed.claim.index, row(game)?)));
         let rows = rows.collect::<Result<_, StoreError>>()?;
-        Ok(self.store.write_games(row(&read)?, rows, gone).await?)
+        self.store.write_games(row(&read)?, rows, gone).await?;
+        book.written();
+        Ok(())
     }
 
     fn publish(&self, book: &GameBook, look: &Look, count: u64, more: bool) {
