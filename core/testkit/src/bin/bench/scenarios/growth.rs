@@ -11,11 +11,13 @@ use crate::{
 
 /// Seconds between blocks: so short that the sidecar's own work decides.
 const BLOCK_TIME: f64 = 0.5;
-/// What commitments take of a block: not more than its target, or the base fee would soon decide.
-const SHARE: &str = "45%";
+/// What commitments take of a block: well below its target, or the base fee would soon decide.
+const SHARE: &str = "30%";
+/// The fee above which commitments are held, in gwei: beyond what this chain asks at any time.
+const MAX_GAS_PRICE: &str = "\"1000\"";
 /// Seconds between two polls: what one lists at most, blocks take meanwhile. Polls that find what the last one found
 /// would count as growth.
-const POLL_INTERVAL: u64 = 10;
+const POLL_INTERVAL: u64 = 15;
 /// What a stream may cost among a hundred times as many, beside what it costs among few.
 const LINEAR: f64 = 1.5;
 
@@ -37,6 +39,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
             .set("block.time", format_args!("{BLOCK_TIME}s"))
             .set("commitment.poll_interval", format_args!("{POLL_INTERVAL}s"))
             .set("txmgr.max_block_share", SHARE)
+            .set("fees.max_gas_price", MAX_GAS_PRICE)
             .start()
             .await?;
         let usage = until_reported(&stack.sequencer, *streams, &sidecar).await?;
