@@ -35,7 +35,7 @@ pub struct TxConfig {
     /// and repaired. `included`, `safe` or `finalized`; default `finalized`. A chain whose node never
     /// moves that tag (a plain anvil) needs `included`.
     pub watch_until: SettlementTag,
-    /// Transactions that are sent or about to be, and in no block yet. Default 8. Stay below what the
+    /// Transactions that are sent or about to be, and in no block yet. Default 12. Stay below what the
     /// node's pool takes from one sender (reth 16, geth 64).
     pub max_in_flight: usize,
     /// Gas limit of one transaction, at most. Default 7,600,000, so that four calls
@@ -71,7 +71,7 @@ impl Default for TxConfig {
             publish_retry_max: Duration::from_secs(30),
             stuck_after: Duration::from_secs(120),
             watch_until: SettlementTag::Finalized,
-            max_in_flight: 8,
+            max_in_flight: 12,
             max_gas: 7_600_000,
             max_bytes: 120_000,
             max_estimated_bytes: 19_000,
@@ -269,7 +269,7 @@ mod tests {
         let config: TxConfig = serde_json::from_str(r#"{"max_fee": "2.5 gwei", "watch_until": "safe"}"#).unwrap();
         assert_eq!(config.max_fee, Wei(2_500_000_000));
         assert_eq!(config.watch_until, SettlementTag::Safe);
-        assert_eq!(config.max_in_flight, 8);
+        assert_eq!(config.max_in_flight, 12);
     }
 
     #[test]
