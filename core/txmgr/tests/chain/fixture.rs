@@ -32,6 +32,7 @@ pub(crate) fn patient() -> TxConfig {
         publish_retry: Duration::from_millis(100),
         publish_retry_max: Duration::from_millis(200),
         watch_until: SettlementTag::Finalized,
+        max_in_flight: 8,
         ..TxConfig::default()
     }
 }
