@@ -26,7 +26,7 @@ type OnOpStack = Stack<Arc<OpStack>>;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs op-stack/build; scripts/test op-stack runs it"]
-async fn proofs_outlive_op_geths_states_and_the_sidecars_process() {
+async fn proofs_outlive_the_nodes_states_and_the_sidecars_process() {
     let dir = tempfile::tempdir().unwrap();
     let second = dir.path().join("second.toml");
     fs::write(&second, "[block]\ntime = \"1s\"\n").unwrap();
