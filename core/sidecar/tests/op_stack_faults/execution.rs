@@ -10,7 +10,7 @@ const ATTEMPTS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs op-stack/build; scripts/test op-stack runs it"]
-async fn what_a_killed_op_geth_forgets_is_anchored_again() {
+async fn what_a_killed_node_forgets_is_anchored_again() {
     let stage = Stage::with(Sequencer::builder().seed(82).streams(3)).await;
     let sidecar = stage.sidecar().start().await.unwrap();
     stage.all_anchored(&stage.commit_everywhere(1)).await;
