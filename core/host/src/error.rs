@@ -160,6 +160,9 @@ pub enum CallErrorKind {
         /// Whether the same request may succeed later.
         retryable: bool,
     },
+    /// It does not know the method.
+    #[error("it does not know the method")]
+    UnknownMethod,
     /// It answered what does not fit the question.
     #[error("it does not keep the protocol: {0}")]
     Protocol(String),
@@ -179,6 +182,7 @@ impl CallErrorKind {
             Self::Busy(_) => "busy",
             Self::Panicked(_) => "panicked",
             Self::Refused { .. } => "refused",
+            Self::UnknownMethod => "unknown_method",
             Self::Protocol(_) => "protocol",
             Self::NotAllowed(_) => "not_allowed",
             Self::Down(_) => "down",
@@ -195,7 +199,7 @@ impl CallError {
             | CallErrorKind::Panicked(_)
             | CallErrorKind::Down(_) => true,
             CallErrorKind::Refused { retryable, .. } => *retryable,
-            CallErrorKind::Protocol(_) | CallErrorKind::NotAllowed(_) => false,
+            CallErrorKind::UnknownMethod | CallErrorKind::Protocol(_) | CallErrorKind::NotAllowed(_) => false,
         }
     }
 }

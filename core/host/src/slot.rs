@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use serde::{Serialize, de::DeserializeOwned};
-use set_plugin_abi::{MAX_PAYLOAD, status};
+use set_plugin_abi::{MAX_PAYLOAD, method, status};
 use set_types::Refusal;
 use tokio::{
     runtime::Handle,
@@ -244,18 +244,26 @@ impl Slot {
         let label = outcome.as_ref().map_or_else(CallErrorKind::label, |_| "ok");
         self.count(method, label, begun.elapsed());
         outcome.map_err(|kind| {
-            self.failures.fetch_add(1, Ordering::Relaxed);
             let error = CallError {
                 plugin: self.config.id.clone(),
                 method,
                 kind,
             };
-            // A refusal for want of an instance would only repeat why there is none.
-            if !matches!(error.kind, CallErrorKind::Down(_)) {
-                self.status().last_error = Some(error.to_string());
-            }
+            self.note(&error);
             error
         })
+    }
+
+    fn note(&self, error: &CallError) {
+        // A plugin may have nothing to say about its health.
+        if error.method == method::HEALTH && error.kind == CallErrorKind::UnknownMethod {
+            return;
+        }
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        // A refusal for want of an instance would only repeat why there is none.
+        if !matches!(error.kind, CallErrorKind::Down(_)) {
+            self.status().last_error = Some(error.to_string());
+        }
     }
 
     fn count(&self, method: &'static str, outcome: &'static str, took: Duration) {
@@ -336,7 +344,7 @@ impl Slot {
                 self.give_up(instance, PluginState::Degraded, format!("it panicked: {message}"));
                 Err(CallErrorKind::Panicked(message))
             }
-            status::UNKNOWN_METHOD => Err(protocol("it does not know the method".to_owned())),
+            status::UNKNOWN_METHOD => Err(CallErrorKind::UnknownMethod),
             status::INVALID => Err(protocol(format!("it could not read the request: {}", text()))),
             status::CANCELLED => Err(CallErrorKind::Down("it ended the call by itself".to_owned())),
             other => Err(protocol(format!("it completed with the unknown status {other}"))),

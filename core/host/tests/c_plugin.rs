@@ -31,11 +31,20 @@ async fn one_that_keeps_the_contract_works() {
     let host = started(&dir, &[], "20s").await;
     let answer = host.source().unwrap().poll(&POLL).await.unwrap();
     assert_eq!(answer.malformed[0].reason, "first");
+    // Each plugin is asked for its health too; this one does not know that method, which is no failure.
+    let asked = async {
+        // Nothing tells of a call that was answered.
+        while host.plugins()[0].calls < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
     let report = host.plugins().remove(0);
     assert_eq!(
         (report.name.as_deref(), report.state),
         (Some("plain-c"), PluginState::Started)
     );
+    assert_eq!((report.failures, report.last_error), (0, None));
     host.shutdown(Duration::from_secs(20)).await;
     assert_eq!(host.plugins()[0].state, PluginState::Stopped);
 }
