@@ -3,7 +3,8 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
-    io::{self, BufRead, BufReader, Read},
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -18,6 +19,10 @@ use url::Url;
 
 /// Lines of output kept; older ones are forgotten.
 const KEPT_LINES: usize = 20_000;
+
+/// Becomes the program once there is a line to read, which is written when the leash is on. Were this process killed
+/// before, there would be no line, and no program.
+const GATE: &str = r#"read -r _ && exec "$0" "$@" </dev/null"#;
 
 /// What can go wrong with a program.
 #[derive(Debug, thiserror::Error)]
@@ -124,11 +129,17 @@ impl Program {
             program: name.clone(),
             source,
         };
-        let mut command = Command::new(&self.path);
+        // The gate would only find out once it is open. A bare name is looked for by the shell.
+        if self.path.components().nth(1).is_some() {
+            fs::metadata(&self.path).map_err(start)?;
+        }
+        let mut command = Command::new("/bin/sh");
         command
+            .args(["-c", GATE])
+            .arg(&self.path)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
@@ -144,6 +155,10 @@ impl Program {
                 return Err(start(error));
             }
         };
+        if let Some(mut gate) = child.stdin.take() {
+            // Fails where the process was killed already, which shows in how it ended.
+            let _ = gate.write_all(b"\n");
+        }
         let shared = Arc::new(Shared::new());
         let readers = [
             child.stdout.take().map(|out| Box::new(out) as Box<dyn Read + Send>),

@@ -59,7 +59,8 @@ async fn settles(stack: &OpStack) {
     let code = stack.provider().get_code_at(contracts.registry).await.unwrap();
     assert!(!code.is_empty());
     for tag in [Safe, Finalized] {
-        until(async || height(stack, tag).await >= contracts.block).await;
+        let awaited = format!("the contracts' block is {tag}");
+        until(stack, &awaited, async || height(stack, tag).await >= contracts.block).await;
     }
     assert!(height(stack, Finalized).await <= height(stack, Safe).await);
     let l1 = stack.l1.block_number().await.unwrap();
@@ -81,7 +82,7 @@ async fn settles(stack: &OpStack) {
 async fn is_resolved(stack: &OpStack) {
     let factory = stack.contracts.dispute_game_factory;
     let count = async || ask::<gameCountCall>(&stack.l1, factory, gameCountCall {}).await;
-    until(async || count().await > U256::ZERO).await;
+    until(stack, "a game", async || count().await > U256::ZERO).await;
     let game = gameAtIndexCall { index: U256::ZERO };
     let (kind, _, game) =
         <(u32, u64, Address)>::abi_decode_params(&l1_call(&stack.l1, factory, game.abi_encode()).await).unwrap();
@@ -89,7 +90,8 @@ async fn is_resolved(stack: &OpStack) {
     let claimed = ask::<l2BlockNumberCall>(&stack.l1, game, l2BlockNumberCall {}).await;
     assert!(claimed > U256::ZERO && claimed <= U256::from(height(stack, Safe).await));
     const DEFENDER_WINS: u8 = 2;
-    until(async || ask::<statusCall>(&stack.l1, game, statusCall {}).await == DEFENDER_WINS).await;
+    let status = async || ask::<statusCall>(&stack.l1, game, statusCall {}).await;
+    until(stack, "the game is won", async || status().await == DEFENDER_WINS).await;
 }
 
 /// Each program, killed, starts again where it was. op-geth may have lost its newest blocks then, and the chain makes
@@ -100,10 +102,11 @@ async fn keeps_its_data(stack: &OpStack) {
         let finalized = height(stack, Finalized).await;
         part.restart().await.unwrap();
         assert!(height(stack, Latest).await >= finalized, "{} lost blocks", part.name());
-        until(async || height(stack, Latest).await > before).await;
+        let awaited = format!("a new block after {} was killed", part.name());
+        until(stack, &awaited, async || height(stack, Latest).await > before).await;
     }
     let safe = height(stack, Safe).await;
-    until(async || height(stack, Safe).await > safe).await;
+    until(stack, "a new safe block", async || height(stack, Safe).await > safe).await;
 }
 
 async fn follows_its_system_config(stack: &OpStack) {
@@ -113,33 +116,50 @@ async fn follows_its_system_config(stack: &OpStack) {
     };
     stack.change_system_config(operator_fee).await.unwrap();
     let constant = operatorFeeConstantCall {}.abi_encode();
-    until(async || l2_word(stack, &constant).await == U256::from(987_654_321)).await;
+    until(stack, "the new operator fee", async || {
+        l2_word(stack, &constant).await == U256::from(987_654_321)
+    })
+    .await;
     let scalar = operatorFeeScalarCall {}.abi_encode();
     assert_eq!(l2_word(stack, &scalar).await, U256::from(4321));
 
     let footprint = SystemConfigChange::DaFootprintGasScalar(777);
     stack.change_system_config(footprint).await.unwrap();
     let scalar = daFootprintGasScalarCall {}.abi_encode();
-    until(async || l2_word(stack, &scalar).await == U256::from(777)).await;
+    until(stack, "the new footprint scalar", async || {
+        l2_word(stack, &scalar).await == U256::from(777)
+    })
+    .await;
 
     let least = SystemConfigChange::MinBaseFee(3_000_000_000);
     stack.change_system_config(least).await.unwrap();
-    until(async || stack.provider().get_gas_price().await.unwrap() >= 3_000_000_000).await;
+    let price = async || stack.provider().get_gas_price().await.unwrap();
+    until(stack, "the new least base fee", async || price().await >= 3_000_000_000).await;
 
     let limit = SystemConfigChange::GasLimit(40_000_000);
     stack.change_system_config(limit).await.unwrap();
-    until(async || block(stack, Latest).await["gasLimit"] == "0x2625a00").await;
+    until(stack, "the new gas limit", async || {
+        block(stack, Latest).await["gasLimit"] == "0x2625a00"
+    })
+    .await;
 }
 
-/// Asks until it is so.
-async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+/// Asks until it is so. Panics with the end of what the chain's programs say where that takes too long.
+async fn until(stack: &OpStack, awaited: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let mut pause = tokio::time::interval(Duration::from_millis(100));
     let wait = async {
         while !is_so().await {
             pause.tick().await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap();
+    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        let said = stack.parts().map(|part| {
+            let lines = part.process().lines();
+            let last = lines[lines.len().saturating_sub(10)..].join("\n  ");
+            format!("{}:\n  {last}\n", part.name())
+        });
+        panic!("not within {PATIENCE:?}: {awaited}\n{}", said.collect::<String>());
+    }
 }
 
 async fn block(stack: &OpStack, tag: BlockNumberOrTag) -> Value {

@@ -28,7 +28,8 @@ async fn nothing_of_a_devnet_outlives_it() {
     ];
     assert!(expected.iter().all(|name| names.contains(name)), "{names:?}");
     interrupted.interrupt();
-    assert!(interrupted.wait(PATIENCE).await.unwrap().success());
+    let status = interrupted.wait(PATIENCE).await.unwrap();
+    assert!(status.success(), "{status}: {:#?}", interrupted.lines());
     gone(&running).await;
 
     for end in [Process::interrupt, Process::kill] {

@@ -1,6 +1,6 @@
 //! Programs under control.
 
-use std::{io::Write, path::Path, time::Duration};
+use std::{fs, io::Write, path::Path, time::Duration};
 
 use set_testkit::{Process, ProcessError, Program};
 
@@ -44,50 +44,65 @@ async fn a_frozen_program_goes_on_when_thawed() {
     let process = shell("while :; do echo tick; sleep 0.01; done");
     process.line_with("tick", SOON).await.unwrap();
     process.freeze();
-    // The signal has stopped the shell once the system says so (state T); from then on nothing comes.
-    let state = || std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
-    while !state().contains(") T ") {
-        tokio::task::yield_now().await;
-    }
+    until(|| stopped(&process)).await;
     process.thaw();
     let seen = process.lines().len();
-    let more = async {
-        while process.lines().len() <= seen {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, more).await.unwrap();
+    until(|| process.lines().len() > seen).await;
 }
 
 #[tokio::test]
 async fn nothing_outlives_a_killed_test() {
-    // A process that starts another one as a test would, and is killed without a chance to clean up.
-    let tests = Program::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "process::starts_a_program_and_hangs",
-            "--ignored",
-            "--nocapture",
-        ])
-        .spawn()
-        .unwrap();
-    let line = tests.line_with("started ", SOON).await.unwrap();
-    let grandchild: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
-    let running = || Path::new(&format!("/proc/{grandchild}/exe")).read_link().is_ok();
-    assert!(running());
-    tests.kill();
-    let gone = async {
-        while running() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, gone).await.unwrap();
+    // Each time killed at another moment: before a program runs, while it starts, and after.
+    for started in 1..=20 {
+        let tests = Program::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::starts_programs", "--ignored", "--nocapture"])
+            .spawn()
+            .unwrap();
+        tests.line_with(&format!("started {started};"), SOON).await.unwrap();
+        // Frozen first, so that its children are all there are.
+        tests.freeze();
+        until(|| stopped(&tests)).await;
+        let children = children(tests.id());
+        assert!(children.len() >= started);
+        tests.kill();
+        until(|| children.iter().all(|child| !runs(*child))).await;
+    }
 }
 
 #[tokio::test]
 #[ignore = "the other half of nothing_outlives_a_killed_test"]
-async fn starts_a_program_and_hangs() {
-    let process = shell("exec sleep 600");
-    writeln!(std::io::stdout(), "started {}", process.id()).unwrap();
-    process.wait(Duration::from_secs(600)).await.unwrap();
+async fn starts_programs() {
+    let mut processes = vec![];
+    for started in 1..=100 {
+        processes.push(shell("exec sleep 600"));
+        writeln!(std::io::stdout(), "started {started};").unwrap();
+    }
+    processes[0].wait(Duration::from_secs(600)).await.unwrap();
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, wait).await.unwrap();
+}
+
+/// Whether the system says that a process is stopped, not that it will be.
+fn stopped(process: &Process) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    stat.contains(") T ")
+}
+
+fn runs(process: u32) -> bool {
+    Path::new(&format!("/proc/{process}/exe")).read_link().is_ok()
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let children = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
+    children
+        .flat_map(|ids| ids.split(' ').filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
