@@ -76,7 +76,10 @@ impl SettlementProofs for KeptProofs {
                 let words = error.to_string();
                 Err(match error {
                     NoProof::NotClaimed { .. } | NoProof::NotHeld(_) => NoEvidence::NotClaimed(words),
-                    NoProof::Unprovable { .. } => NoEvidence::Unprovable(words),
+                    NoProof::Unprovable { error, .. } => {
+                        tracing::info!(batch = %anchored.batch_id, %error, "a settlement proof cannot be made");
+                        NoEvidence::Unprovable(words)
+                    }
                     NoProof::Busy => NoEvidence::Busy(words),
                     NoProof::Store(_) => NoEvidence::Store(words),
                 })

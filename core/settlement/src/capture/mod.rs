@@ -144,12 +144,13 @@ pub enum NoProof {
         /// The highest block that is claimed.
         newest: Option<u64>,
     },
-    /// Nothing is kept, and no node can prove it.
-    #[error("{missing}, and no node can prove it now: {}", error.advised())]
+    /// Nothing is kept, and no node can prove it. The message is for callers and names no node.
+    #[error("{missing}, and no node can prove it now: {}", error.summary())]
     Unprovable {
         /// Why nothing is kept.
         missing: &'static str,
-        /// What the nodes say.
+        /// What each node says.
+        #[source]
         error: ProveError,
     },
     /// The claimed block does not hold the commitment.

@@ -135,6 +135,17 @@ impl ProveError {
         }
     }
 
+    /// The kind of failure in words that name no node, for whom the nodes do not concern.
+    pub fn summary(&self) -> &'static str {
+        match self.label() {
+            "pruned" => "the block's state is no longer there",
+            "refused" => "eth_getProof is refused",
+            "other_block" => "the claimed block is not known",
+            "faulty" => "what is answered does not lead to the block",
+            _ => "nobody answers",
+        }
+    }
+
     /// The kind of failure, as metrics name it.
     pub fn label(&self) -> &'static str {
         if self.is_pruned() {
