@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use alloy_primitives::B256;
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
+use redb::{ReadTransaction, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use set_types::{BatchId, Commitment, StreamId, Timestamp};
 
-use crate::{Opening, StoreError, opening::Layout, store::Store};
+use crate::{
+    Opening, StoreError,
+    opening::Layout,
+    store::{Store, table},
+};
 
 const LAYOUT: Layout = Layout {
     name: "durable store",
@@ -270,17 +274,6 @@ impl Durable {
                 Ok(())
             })
             .await
-    }
-}
-
-fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
-    transaction: &ReadTransaction,
-    definition: TableDefinition<'_, K, V>,
-) -> Result<Option<redb::ReadOnlyTable<K, V>>, StoreError> {
-    match transaction.open_table(definition) {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use redb::{ReadTransaction, ReadableTableMetadata, TableError};
+use redb::{ReadTransaction, ReadableTableMetadata};
 use set_chain::{BlockRef, L2Provider};
 use set_types::{BatchId, StreamId};
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use crate::{
     Anchored, ChainPosition, Opening, StoreError, StreamPosition, StreamSummary,
     anchored::{Record, decode_block},
     opening::Layout,
-    store::Store,
+    store::{Store, table},
     tables::{
         ANCHOR, BLOCKS, BY_CHAIN, BY_STREAM, COMMITMENTS, CURSOR, FOLLOWED, REPORTED, SCOPE, SCOPES, STREAM_IDS,
         STREAMS, chain_row, stream_row, stream_row_batch,
@@ -397,11 +397,7 @@ impl Reader<'_> {
         if !self.bound {
             return Ok(None);
         }
-        match self.transaction.open_table(definition) {
-            Ok(table) => Ok(Some(table)),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        table(self.transaction, definition)
     }
 
     fn commitment(&self, batch_id: BatchId) -> Result<Option<Anchored>, StoreError> {

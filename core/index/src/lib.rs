@@ -33,5 +33,5 @@ pub use follower::{Follower, FollowerOptions};
 pub use index::{Counts, Index, Synced};
 pub use metrics::describe_metrics;
 pub use opening::{Layout, Opening};
-pub use store::Store;
+pub use store::{Store, table};
 pub use unindexed::SearchError;

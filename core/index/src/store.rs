@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{
+    Database, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError, Value,
+    WriteTransaction,
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -31,6 +34,8 @@ struct State {
     /// Held for reading by each transaction, so that a file is never closed under one.
     current: RwLock<Current>,
     damage: Mutex<Option<String>>,
+    /// Held by whoever mends the file.
+    mending: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -65,6 +70,7 @@ impl Store {
                     opening,
                 }),
                 damage: Mutex::default(),
+                mending: tokio::sync::Mutex::default(),
             }),
         })
     }
@@ -126,6 +132,25 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// Puts an empty store in place of one that turned out to be damaged, if nobody did so yet, and writes with
+    /// `prepare` what it has to hold. True where it was this call that mended it.
+    ///
+    /// # Errors
+    /// As [`replace`](Self::replace) and [`write`](Self::write).
+    pub async fn mend(
+        &self,
+        prepare: impl FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        // Whoever comes second finds it mended.
+        let _alone = self.state.mending.lock().await;
+        let Some(reason) = self.damage() else {
+            return Ok(false);
+        };
+        self.replace(reason).await?;
+        self.write(prepare).await?;
+        Ok(true)
     }
 
     async fn run<T: Send + 'static>(
@@ -199,6 +224,21 @@ impl Store {
             },
             (_, error) => error,
         }
+    }
+}
+
+/// A table to read; `None` where nothing was ever written to it.
+///
+/// # Errors
+/// [`StoreError`] where it cannot be read, or is of other types.
+pub fn table<K: Key + 'static, V: Value + 'static>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
+    match transaction.open_table(definition) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,13 +1,12 @@
 //! `settlement.redb`: steps of the safe head, and the games that claim the chain's blocks. Both can be had again from
 //! op-node and L1.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use alloy_primitives::{B256, Keccak256};
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use set_chain::NumberedHash;
-use set_index::{Layout, Opening, Store, StoreError};
-use tokio::sync::Mutex;
+use set_index::{Layout, Opening, Store, StoreError, table};
 
 const LAYOUT: Layout = Layout {
     name: "store of settlement",
@@ -90,7 +89,6 @@ pub(crate) type GameRow = (u64, Vec<u8>);
 pub(crate) struct SettlementStore {
     store: Store,
     scope: B256,
-    mending: Arc<Mutex<()>>,
 }
 
 impl SettlementStore {
@@ -99,12 +97,8 @@ impl SettlementStore {
         let path = path.map(Path::to_owned);
         let opened = tokio::task::spawn_blocking(move || Store::open(path.as_deref(), LAYOUT)).await;
         let store = opened.map_err(|_| StoreError::Stopped)??;
-        let opened = Self {
-            store,
-            scope,
-            mending: Arc::default(),
-        };
-        match opened.bind().await {
+        let opened = Self { store, scope };
+        match opened.store.write(bind(scope)).await {
             Err(error) if error.is_damage() => opened.mend().await?,
             bound => bound?,
         }
@@ -117,32 +111,7 @@ impl SettlementStore {
 
     /// Puts an empty file in place of one that turned out to be damaged.
     pub(crate) async fn mend(&self) -> Result<(), StoreError> {
-        // Whoever comes second finds it mended.
-        let _alone = self.mending.lock().await;
-        if let Some(reason) = self.store.damage() {
-            self.store.replace(reason).await?;
-            self.bind().await?;
-        }
-        Ok(())
-    }
-
-    async fn bind(&self) -> Result<(), StoreError> {
-        let scope = self.scope;
-        self.store
-            .write(move |transaction| {
-                let mut facts = transaction.open_table(FACTS)?;
-                let same = facts.get(SCOPE)?.is_some_and(|found| found.value() == scope.as_slice());
-                if !same {
-                    facts.remove(GAMES_READ)?;
-                    for table in [STEPS, SEARCHED] {
-                        transaction.open_table(table)?.retain(|_, _| false)?;
-                    }
-                    transaction.open_table(GAMES)?.retain(|_, _| false)?;
-                    facts.insert(SCOPE, scope.as_slice())?;
-                }
-                Ok(())
-            })
-            .await
+        self.store.mend(bind(self.scope)).await.map(drop)
     }
 
     /// For each block the step that made it safe, where it is known.
@@ -307,15 +276,20 @@ impl SettlementStore {
     }
 }
 
-/// A table, or `None` where nothing was ever written to it.
-fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
-    transaction: &ReadTransaction,
-    definition: TableDefinition<'_, K, V>,
-) -> Result<Option<redb::ReadOnlyTable<K, V>>, StoreError> {
-    match transaction.open_table(definition) {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
+/// Empties what is of something else than `scope`.
+fn bind(scope: B256) -> impl FnOnce(&WriteTransaction) -> Result<(), StoreError> {
+    move |transaction| {
+        let mut facts = transaction.open_table(FACTS)?;
+        let same = facts.get(SCOPE)?.is_some_and(|found| found.value() == scope.as_slice());
+        if !same {
+            facts.remove(GAMES_READ)?;
+            for table in [STEPS, SEARCHED] {
+                transaction.open_table(table)?.retain(|_, _| false)?;
+            }
+            transaction.open_table(GAMES)?.retain(|_, _| false)?;
+            facts.insert(SCOPE, scope.as_slice())?;
+        }
+        Ok(())
     }
 }
 

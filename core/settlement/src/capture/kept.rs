@@ -14,9 +14,9 @@ use std::{
 
 use alloy::eips::BlockNumHash;
 use alloy_primitives::{B256, Bytes, keccak256};
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
-use set_index::{ChainPosition, Layout, Opening, Store, StoreError};
-use tokio::sync::{Mutex, Notify};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use set_index::{ChainPosition, Layout, Opening, Store, StoreError, table};
+use tokio::sync::Notify;
 
 use self::rows::{BLOCK_LEN, BlockRow, STRETCH_LEN, Stretch, key};
 use super::trie::{PartMap, Parts, WalkError};
@@ -85,7 +85,6 @@ pub(crate) enum Whereabouts {
 pub(crate) struct Kept {
     store: Store,
     scope: B256,
-    mending: Arc<Mutex<()>>,
     mended: Arc<Notify>,
 }
 
@@ -99,10 +98,9 @@ impl Kept {
         let kept = Self {
             store,
             scope,
-            mending: Arc::default(),
             mended: Arc::default(),
         };
-        match kept.bind().await {
+        match kept.store.write(bind(scope)).await {
             Err(error) if error.is_damage() => drop(kept.mend().await?),
             bound => bound?,
         }
@@ -116,43 +114,16 @@ impl Kept {
 
     /// Puts an empty file in place of one that turned out to be damaged; says whether it was.
     pub(crate) async fn mend(&self) -> Result<bool, StoreError> {
-        // Whoever comes second finds it mended.
-        let _alone = self.mending.lock().await;
-        let Some(reason) = self.store.damage() else {
-            return Ok(false);
-        };
-        self.store.replace(reason).await?;
-        self.bind().await?;
-        self.mended.notify_one();
-        Ok(true)
+        let mended = self.store.mend(bind(self.scope)).await?;
+        if mended {
+            self.mended.notify_one();
+        }
+        Ok(mended)
     }
 
     /// Waits until a damaged file was put aside by somebody.
     pub(crate) async fn mended(&self) {
         self.mended.notified().await;
-    }
-
-    /// Sees to it that the file is of this registry.
-    async fn bind(&self) -> Result<(), StoreError> {
-        let scope = self.scope;
-        self.store
-            .write(move |transaction| {
-                let known = transaction
-                    .open_table(FACTS)?
-                    .get(SCOPE)?
-                    .map(|row| row.value().to_vec());
-                if known.as_deref() == Some(scope.as_slice()) {
-                    return Ok(());
-                }
-                transaction.delete_table(PARTS)?;
-                transaction.delete_table(USES)?;
-                transaction.delete_table(BLOCKS)?;
-                transaction.delete_table(STRETCHES)?;
-                transaction.delete_table(FACTS)?;
-                transaction.open_table(FACTS)?.insert(SCOPE, scope.as_slice())?;
-                Ok(())
-            })
-            .await
     }
 
     /// All but the parts.
@@ -238,6 +209,26 @@ impl Parts for KeptParts<'_> {
             return Err(StoreError::Damaged(format!("the part with hash {hash} has changed")));
         }
         Ok(Some(Bytes::copy_from_slice(part)))
+    }
+}
+
+/// Empties a file that is of another registry than `scope`.
+fn bind(scope: B256) -> impl FnOnce(&WriteTransaction) -> Result<(), StoreError> {
+    move |transaction| {
+        let known = transaction
+            .open_table(FACTS)?
+            .get(SCOPE)?
+            .map(|row| row.value().to_vec());
+        if known.as_deref() == Some(scope.as_slice()) {
+            return Ok(());
+        }
+        transaction.delete_table(PARTS)?;
+        transaction.delete_table(USES)?;
+        transaction.delete_table(BLOCKS)?;
+        transaction.delete_table(STRETCHES)?;
+        transaction.delete_table(FACTS)?;
+        transaction.open_table(FACTS)?.insert(SCOPE, scope.as_slice())?;
+        Ok(())
     }
 }
 
@@ -402,17 +393,6 @@ fn block(transaction: &ReadTransaction, number: u64) -> Result<BlockRow, StoreEr
             "block {number} is referred to and not there"
         )))
     })
-}
-
-fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
-    transaction: &ReadTransaction,
-    definition: TableDefinition<'_, K, V>,
-) -> Result<Option<redb::ReadOnlyTable<K, V>>, StoreError> {
-    match transaction.open_table(definition) {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]
