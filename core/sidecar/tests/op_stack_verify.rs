@@ -1,8 +1,10 @@
 //! `set-sidecar verify` against the real contracts of L1, and against nothing else: there is no L2 here.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use alloy::consensus::Header;
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, Bytes, U64};
 use serde_json::Value;
 use set_proof::{GameClaim, OutputRoot, SettlementProof};
 use set_testkit::{
@@ -29,11 +31,14 @@ struct Rig {
 }
 
 impl Rig {
-    /// An L1, and a proof that was made on a chain, of a record in code; its claim is to be opened yet.
+    /// An L1, and a proof that was made on a chain, of a record in code; its claim is to be opened yet. L1 makes blocks when
+    /// it is told to, each a second after the last: no game's clock and no delay runs with a machine's.
     async fn start() -> Self {
         let vectors: Value = serde_json::from_str(include_str!("../../proof/vectors/proofs.json")).unwrap();
         let proof = SettlementProof::from_json(&vectors["proofs"][2].to_string()).unwrap();
         let (l1, contracts) = start_l1(proof.output_root.hash()).await.unwrap();
+        l1.set_block_time(0).await.unwrap();
+        let _: Value = l1.call("anvil_setBlockTimestampInterval", (1,)).await.unwrap();
         Self {
             l1,
             contracts,
@@ -93,14 +98,23 @@ impl Rig {
         );
     }
 
+    /// Moves L1's clock ahead.
+    async fn pass(&self, time: Duration) {
+        let newest: Value = self.l1.call("eth_getBlockByNumber", ("latest", false)).await.unwrap();
+        let timestamp: U64 = serde_json::from_value(newest["timestamp"].clone()).unwrap();
+        let next = timestamp.to::<u64>() + time.as_secs();
+        let _: Value = self.l1.call("evm_setNextBlockTimestamp", (next,)).await.unwrap();
+        self.l1.mine(1).await.unwrap();
+    }
+
     /// Lets the games' clocks run out.
     async fn wait(&self) {
-        self.disputes().pass(GAME_CLOCK).await.unwrap();
+        self.pass(GAME_CLOCK).await;
     }
 
     /// Lets the finality delay pass, and L1 finalize it.
     async fn settle(&self) {
-        self.disputes().pass(2 * FINALITY_DELAY).await.unwrap();
+        self.pass(2 * FINALITY_DELAY).await;
         self.disputes().finalize().await.unwrap();
     }
 }
