@@ -3,20 +3,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use assert_cmd::Command;
-use serde_json::Value;
+use serde_json::{Value, json};
 use set_testkit::{
     OpStack,
     op_stack::{Parts, SystemConfigChange},
 };
 
-/// Another program's answer changes without telling anybody: asking is the only event there is.
-const ASK_EVERY: Duration = Duration::from_millis(200);
-/// Long enough for a block that follows L1 on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::asking::until;
 
 /// A chain, and the configuration that it was made from.
 struct Desk {
@@ -44,6 +40,8 @@ impl Desk {
             ("rollup.config", self.dir.join("rollup.json").display().to_string()),
             ("rollup.system_config", url(&self.stack.contracts.system_config)),
             ("sidecar.data_dir", String::new()),
+            // A busy machine is no finding here.
+            ("chain.rpc_timeout", "1m".to_owned()),
         ];
         let own = own.iter().map(|(key, value)| (*key, value.as_str()));
         for (key, value) in own.chain(set.iter().copied()) {
@@ -63,23 +61,6 @@ impl Desk {
         about
             .map(|check| (text(&check["status"]), text(&check["found"])))
             .collect()
-    }
-
-    /// Waits until what is found is as wanted.
-    async fn wait(&self, set: &[(&str, &str)], wanted: impl Fn(&[(String, String)]) -> bool) {
-        let mut last = vec![];
-        let search = async {
-            let mut ticks = tokio::time::interval(ASK_EVERY);
-            loop {
-                ticks.tick().await;
-                last = self.rollup(set).await;
-                if wanted(&last) {
-                    return;
-                }
-            }
-        };
-        let found = tokio::time::timeout(PATIENCE, search).await;
-        assert!(found.is_ok(), "{last:#?}");
     }
 }
 
@@ -162,10 +143,9 @@ async fn each_difference_between_configuration_op_node_and_blocks_is_named() {
         constant: 1_000_000_000,
     };
     desk.stack.change_system_config(change).await.unwrap();
-    desk.wait(&[], |found| {
-        problems(found) == ["`rollup.operator_fee_scalar` is 1000, but the chain's blocks have 2000"]
-    })
-    .await;
+    let expected = "`rollup.operator_fee_scalar` is 1000, but the chain's blocks have 2000";
+    let look = async || json!(problems(&desk.rollup(&[]).await));
+    until("only the changed fee", look, |found| *found == json!([expected])).await;
     let found = desk.rollup(&[("rollup.operator_fee_scalar", "2000")]).await;
     assert_eq!(problems(&found), Vec::<&str>::new(), "{found:#?}");
     let changed = "`rollup.operator_fee_scalar` was 1000 at genesis";
