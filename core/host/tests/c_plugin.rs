@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use set_host::{CallErrorKind, Host, HostConfig, PluginState};
 use set_types::PollRequest;
-use support::{PluginDir, plugin, refusal, start, until};
+use support::{PluginDir, asked, out_of_time, plugin, refusal, start, until};
 
 const POLL: PollRequest = PollRequest { limit: 1 };
 
@@ -32,13 +32,7 @@ async fn one_that_keeps_the_contract_works() {
     let answer = host.source().unwrap().poll(&POLL).await.unwrap();
     assert_eq!(answer.malformed[0].reason, "first");
     // Each plugin is asked for its health too; this one does not know that method, which is no failure.
-    let asked = async {
-        // Nothing tells of a call that was answered.
-        while host.plugins()[0].calls < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
+    asked(&host, 2).await;
     let report = host.plugins().remove(0);
     assert_eq!(
         (report.name.as_deref(), report.state),
@@ -115,12 +109,15 @@ async fn a_second_completion_is_dropped() {
 #[tokio::test]
 async fn a_late_completion_is_dropped_and_the_next_call_answered() {
     let dir = PluginDir::new();
-    let host = started(&dir, &["LATE"], "200ms").await;
+    let host = started(&dir, &["LATE"], "20s").await;
     let source = host.source().unwrap();
-    let error = source.poll(&POLL).await.unwrap_err();
-    assert_eq!(error.kind, CallErrorKind::Timeout(Duration::from_millis(200)));
+    // The plugin's health is asked for first, and is not what comes late.
+    asked(&host, 1).await;
+    let error = out_of_time(source.poll(&POLL)).await.unwrap_err();
+    assert_eq!(error.kind, CallErrorKind::Timeout(Duration::from_secs(20)));
     assert_eq!(source.poll(&POLL).await.unwrap().malformed[0].reason, "first");
-    // Destroying joins the thread that completes late.
+    let report = host.plugins().remove(0);
+    assert_eq!((report.stray_completions, report.generation), (1, 1), "{report:?}");
     host.shutdown(Duration::from_secs(20)).await;
     assert_eq!(host.plugins()[0].state, PluginState::Stopped);
 }

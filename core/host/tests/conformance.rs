@@ -4,13 +4,13 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use futures::poll;
 use serde_json::{Value, json};
-use set_host::{CallErrorKind, Host, HostConfig, PluginState};
+use set_host::{CallErrorKind, Host, HostConfig, PluginState, SourceClient};
 use set_types::{BatchId, PollRequest, PollStreamRequest, ReportRequest};
-use support::{Core, PluginDir, plugin, refusal, start, stream, until};
+use support::{Core, PluginDir, out_of_time, plugin, refusal, start, stream, until};
 
 const POLL: PollRequest = PollRequest { limit: 1 };
 
@@ -167,24 +167,26 @@ async fn is_held_to_the_question(setting: Setting) {
     assert!(error.to_string().ends_with("at 4 instead"), "{error}");
 }
 
-async fn times_out_and_lives_on(setting: Setting) {
-    let host = start(setting.with(
-        json!({ "poll": "wait" }),
-        json!({ "deadline": "100ms", "concurrency": 1 }),
-    ))
-    .await
-    .unwrap();
-    let source = host.source().unwrap();
-    let error = source.poll(&POLL).await.unwrap_err();
-    assert_eq!(error.kind, CallErrorKind::Timeout(Duration::from_millis(100)));
-    // The cancelled call lets go of its place; the instance stays the first one.
+/// Asks until there is a place for the call: a cancelled one lets go of its own in its own time.
+async fn is_taken(source: &SourceClient, places: usize) {
     loop {
-        match source.poll(&POLL).await.unwrap_err().kind {
-            CallErrorKind::Busy(1) => tokio::task::yield_now().await,
-            CallErrorKind::Timeout(_) => break,
-            other => panic!("{other}"),
+        match poll!(Box::pin(source.poll(&POLL))) {
+            Poll::Pending => return,
+            Poll::Ready(Err(error)) if error.kind == CallErrorKind::Busy(places) => tokio::task::yield_now().await,
+            Poll::Ready(answer) => panic!("{answer:?}"),
         }
     }
+}
+
+async fn times_out_and_lives_on(setting: Setting) {
+    let host = start(setting.with(json!({ "poll": "wait" }), json!({ "concurrency": 1 })))
+        .await
+        .unwrap();
+    let source = host.source().unwrap();
+    let error = out_of_time(source.poll(&POLL)).await.unwrap_err();
+    assert_eq!(error.kind, CallErrorKind::Timeout(Duration::from_secs(20)));
+    // The cancelled call lets go of its place; the instance stays the first one.
+    is_taken(&source, 1).await;
     assert_eq!(host.plugins()[0].generation, 1);
 }
 
@@ -203,9 +205,7 @@ async fn takes_no_more_calls_than_allowed(setting: Setting) {
     assert!(error.is_retryable());
     // A call that nobody waits for is cancelled, long before its deadline, and makes room.
     drop(waiting);
-    while poll!(Box::pin(source.poll(&POLL))).is_ready() {
-        tokio::task::yield_now().await;
-    }
+    is_taken(&source, 3).await;
     assert_eq!(host.plugins()[0].generation, 1);
 }
 
@@ -333,7 +333,13 @@ async fn ends_in_good_order(setting: Setting) {
     let source = host.source().unwrap();
     let mut waiting = Box::pin(source.poll(&POLL));
     assert!(poll!(&mut waiting).is_pending());
-    host.shutdown(Duration::from_secs(4)).await;
+    // Half of the time is the calls', and goes by; the plugin has the other half to end.
+    let mut ending = Box::pin(host.shutdown(Duration::from_secs(60)));
+    tokio::time::pause();
+    assert!(poll!(&mut ending).is_pending());
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    ending.await;
     assert_eq!(host.plugins()[0].state, PluginState::Stopped);
     assert!(matches!(waiting.await.unwrap_err().kind, CallErrorKind::Down(_)));
     let error = source.poll(&POLL).await.unwrap_err();

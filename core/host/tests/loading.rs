@@ -64,7 +64,7 @@ async fn check_names_every_problem_and_starts_nothing() {
     let dir = PluginDir::new();
     dir.fixture("libfixture.so");
     let plugins = vec![
-        entry(json!({ "config": { "create": "panic" } })),
+        entry(json!({ "id": "unmade", "config": { "create": "panic" } })),
         entry(json!({ "id": "second", "concurrency": 0 })),
         plugin(json!({ "id": "other", "kind": "policy", "builtin": "nowhere" })),
         plugin(
@@ -76,7 +76,7 @@ async fn check_names_every_problem_and_starts_nothing() {
     let problems = Host::check(&dir.config(plugins), &BUILTINS).await;
     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
     for (problem, expected) in problems.iter().zip([
-        "plugin `second`: `kind` `fixture` is a source already",
+        "plugin `second`: `kind` `unmade` is a source already",
         "plugin `second`: `concurrency` is 0",
         "plugin `other`: there is no builtin `nowhere`; this program has fixture-source, fixture-policy, fixture-submitter",
         "plugin `holds`: its configuration is wrong: `config.hold[0]`: the environment variable `SET_HOST_TEST_IS_NOT_SET` is not set",
@@ -87,6 +87,6 @@ async fn check_names_every_problem_and_starts_nothing() {
     // Not even one that would panic was created.
     assert!(Path::new("/proc/self/task").read_dir().unwrap().all(|task| {
         let name = fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default();
-        !name.starts_with("plugin fixture")
+        !name.starts_with("plugin unmade")
     }));
 }

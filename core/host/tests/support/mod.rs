@@ -176,6 +176,28 @@ pub(crate) async fn until(host: &Host, wanted: impl Fn(&PluginReport) -> bool) -
         .unwrap_or_else(|_| panic!("still {:?}", host.plugins()))
 }
 
+/// Lets the clock of the test's runtime jump to what it waits for, so that a call runs out of time at once. What
+/// begins then has its whole time in the clock that goes on; plugins have clocks of their own.
+pub(crate) async fn out_of_time<T>(call: impl Future<Output = T>) -> T {
+    tokio::time::pause();
+    let outcome = call.await;
+    tokio::time::resume();
+    outcome
+}
+
+/// Waits until the only plugin was asked so often, by the test or for its health.
+pub(crate) async fn asked(host: &Host, calls: u64) {
+    let asked = async {
+        // Nothing tells of a call that was answered.
+        while host.plugins()[0].calls < calls {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asked)
+        .await
+        .unwrap_or_else(|_| panic!("not {calls} calls: {:?}", host.plugins()));
+}
+
 /// A tenant and a store, in JSON.
 pub(crate) fn stream() -> Value {
     json!({ "tenant_id": "f03eb0f6-90ee-46e2-a756-5ca9b225848a", "store_id": "fd5aa127-bf8d-4b16-9d8e-5be979cdfdc7" })
