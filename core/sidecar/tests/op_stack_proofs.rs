@@ -14,8 +14,8 @@ use tokio::{
 
 /// Blocks whose states op-geth keeps without `--gcmode archive`.
 const KEPT_STATES: u64 = 128;
-/// Without progress for so long a test ends.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Longer than anything here takes on a busy machine; nothing waits for it when all is well.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Other programs' states change without telling anybody: asking is the only event there is.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// The codes of what is not known yet, and of what no game covers yet.
@@ -53,18 +53,28 @@ async fn proofs_outlive_the_nodes_states_and_the_sidecars_process() {
         let proof = once_claimed(&sidecar, commitment).await;
         claimed = claimed.max(quantity(&proof["claim"]["l2Block"]));
     }
-    let kept = async || {
-        let status = sidecar.call("set_status", json!([])).await.unwrap();
+    // No game that they were kept for claims a later block.
+    let newest = until("the proofs of all of them kept", async || {
+        let status = sidecar.call("set_status", json!([])).await.map_err(words)?;
         let proofs = &status["proofs"];
-        assert_eq!(proofs["error"], Value::Null, "{proofs}");
-        proofs["throughBlock"].as_u64() >= Some(claimed)
-    };
-    until(kept).await;
+        let kept = proofs["throughBlock"].as_u64() >= Some(claimed) && proofs["error"].is_null();
+        let newest = proofs["claimedBlock"].as_u64().filter(|_| kept);
+        newest.ok_or_else(|| format!("block {claimed} and {proofs:#}"))
+    })
+    .await;
     sidecar.process.kill();
 
-    until(async || op.provider().get_block_number().await.unwrap() > claimed + KEPT_STATES + 2).await;
+    until(
+        "a block so late that the claimed one's state is forgotten",
+        async || {
+            let head = op.provider().get_block_number().await.map_err(words)?;
+            let is_past = head > newest + KEPT_STATES + 2;
+            is_past.then_some(()).ok_or_else(|| format!("block {head}"))
+        },
+    )
+    .await;
     let node = Rpc::new(op.rpc_url().clone());
-    let old = json!([stack.contracts.registry, [], format!("{claimed:#x}")]);
+    let old = json!([stack.contracts.registry, [], format!("{newest:#x}")]);
     let refusal = node.call("eth_getProof", old).await.unwrap_err().to_string();
     assert!(refusal.contains("is not available"), "{refusal}");
 
@@ -76,12 +86,20 @@ async fn proofs_outlive_the_nodes_states_and_the_sidecars_process() {
         let sequence = commitment.sequence_end;
         let (event, key) = stack.sequencer.event(commitment.batch_id, sequence).unwrap();
         let params = json!({ "batchId": commitment.batch_id, "sequence": sequence, "event": event });
-        let proof = until_some(async || sidecar.call("set_getSettlementProof", params.clone()).await.ok()).await;
+        let proof = until("the proof that was kept", async || {
+            let answer = sidecar.call("set_getSettlementProof", params.clone()).await;
+            let proof = answer.map_err(words)?;
+            let is_old = quantity(&proof["claim"]["l2Block"]) <= newest;
+            is_old
+                .then_some(proof.clone())
+                .ok_or_else(|| format!("one made anew: {}", proof["claim"]))
+        })
+        .await;
         let (proof, event) = (
             file(dir.path(), "proof", &proof),
             file(dir.path(), "event", &json!(event)),
         );
-        let proven = async || {
+        until("the proof borne out by L1", async || {
             let output = Command::new(env!("CARGO_BIN_EXE_set-sidecar"))
                 .arg("verify")
                 .arg(&proof)
@@ -98,9 +116,9 @@ async fn proofs_outlive_the_nodes_states_and_the_sidecars_process() {
             let code = output.status.code().unwrap();
             // 3: claimed, and not proven yet.
             assert!(matches!(code, 0 | 3), "{code}: {said}");
-            code == 0
-        };
-        until(proven).await;
+            (code == 0).then_some(()).ok_or(said)
+        })
+        .await;
     }
 }
 
@@ -111,18 +129,21 @@ fn builder(stack: &OnOpStack, data: &Path, overlay: &Path) -> SidecarBuilder {
         .set("sidecar.data_dir", data.display())
         .set("commitment.poll_interval", "500ms")
         .set("l1.poll_interval", "1s")
+        // A node that is busy is to keep nothing from being proven.
+        .set("chain.rpc_timeout", "1m")
+        .set("l1.rpc_timeout", "1m")
 }
 
 /// A commitment's proof, as soon as a game on L1 covers it; until then nothing else is said than that.
 async fn once_claimed(sidecar: &Sidecar, commitment: &Commitment) -> Value {
     let params = json!([commitment.batch_id]);
-    until_some(
-        async || match sidecar.call("set_getSettlementProof", params.clone()).await {
-            Ok(proof) => Some(proof),
-            Err(RpcFailure::Error { error, .. }) if waits(&error) => None,
+    until("a game that covers a commitment", async || {
+        match sidecar.call("set_getSettlementProof", params.clone()).await {
+            Ok(proof) => Ok(proof),
+            Err(RpcFailure::Error { error, .. }) if waits(&error) => Err(error.to_string()),
             Err(error) => panic!("{error}"),
-        },
-    )
+        }
+    })
     .await
 }
 
@@ -131,21 +152,25 @@ fn waits(error: &Value) -> bool {
     matches!(error["code"].as_i64(), Some(NOT_FOUND | NOT_CLAIMED))
 }
 
-async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    until_some(async || is_so().await.then_some(())).await;
-}
-
-async fn until_some<T>(mut find: impl AsyncFnMut() -> Option<T>) -> T {
-    let mut looks = interval(ASK_EVERY);
-    let look = async {
+/// Looks until what is `wanted` is found; what is seen instead tells why a test ends without it.
+async fn until<T>(wanted: &str, mut find: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut seen = String::new();
+    let looking = async {
+        let mut looks = interval(ASK_EVERY);
         loop {
             looks.tick().await;
-            if let Some(found) = find().await {
-                return found;
+            match find().await {
+                Ok(found) => return found,
+                Err(instead) => seen = instead,
             }
         }
     };
-    timeout(PATIENCE, look).await.unwrap()
+    let found = timeout(PATIENCE, looking).await.ok();
+    found.unwrap_or_else(|| panic!("waited for {wanted}, and saw last: {seen}"))
+}
+
+fn words(error: impl ToString) -> String {
+    error.to_string()
 }
 
 fn file(dir: &Path, name: &str, content: &Value) -> std::path::PathBuf {
