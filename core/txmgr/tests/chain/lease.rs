@@ -11,7 +11,8 @@ use crate::fixture::{Account, empty_pool, impatient, received, transfer};
 
 async fn lease(file: &std::path::Path, holder: &str) -> (Leadership, LeaseTask) {
     let config = LeaseConfig {
-        ttl: Duration::from_secs(1),
+        // Longer than a machine stands still: renewed in time, the lease changes hands only where it is given up.
+        ttl: Duration::from_secs(30),
         file: Some(file.to_owned()),
         ..LeaseConfig::default()
     };

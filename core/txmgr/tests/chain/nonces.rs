@@ -6,27 +6,22 @@ use alloy_primitives::U256;
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{CallId, Journal, TxEvent};
 
-use crate::fixture::{Account, empty_pool, impatient, key, patient, received};
+use crate::{
+    fixture::{Account, empty_pool, impatient, patient, received},
+    restarts,
+};
 
 #[tokio::test]
 async fn a_gap_that_a_crash_left_is_filled() {
     let dir = tempfile::tempdir().unwrap();
     let anvil = Anvil::builder().no_mining().spawn().await.unwrap();
-    let open = || Journal::open(dir.path(), anvil.chain_id(), key().address());
-    let mut account = Account::start(&anvil, anvil.url(), patient(), open().unwrap());
+    let journal = restarts::open(dir.path(), &anvil).await;
+    let mut account = Account::start(&anvil, anvil.url(), patient(), journal);
     account.send(1).await;
     account.send(2).await;
     drop(account);
     empty_pool(&anvil).await;
-    let journal = loop {
-        // The killed coordinator still holds it for a moment.
-        let Ok(journal) = open() else {
-            tokio::task::yield_now().await;
-            continue;
-        };
-        break journal;
-    };
-    drop(journal);
+    drop(restarts::open(dir.path(), &anvil).await);
     // The disk damages what it holds of the first nonce.
     let file = std::fs::read_dir(dir.path())
         .unwrap()
@@ -39,7 +34,8 @@ async fn a_gap_that_a_crash_left_is_filled() {
     bytes[100] ^= 1;
     std::fs::write(&file, bytes).unwrap();
 
-    let mut account = Account::start(&anvil, anvil.url(), patient(), open().unwrap());
+    let journal = restarts::open(dir.path(), &anvil).await;
+    let mut account = Account::start(&anvil, anvil.url(), patient(), journal);
     anvil.set_block_time(1).await.unwrap();
     match account.outcome().await {
         TxEvent::Included {

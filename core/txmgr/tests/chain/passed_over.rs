@@ -5,14 +5,14 @@ use set_chain::ChainView;
 use set_testkit::{Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, BlockShare, Call, TxConfig, TxEvent};
 
-use crate::fixture::{Account, impatient, noise, patient, transfer};
+use crate::fixture::{Account, called, impatient, noise, patient, transfer};
 
 #[tokio::test]
 async fn what_is_too_large_is_given_back_and_planned_smaller() {
     let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
     let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
     proxy.inject(Rule::swallow(5_000));
-    let mut account = Account::with(&anvil, &proxy.url(), impatient(), |_| {});
+    let mut account = Account::with(&anvil, &proxy.url(), patient(), |_| {});
     let large = [
         account.manager.submit(noise(18_000)).await.unwrap(),
         account.manager.submit(noise(17_000)).await.unwrap(),
@@ -50,8 +50,12 @@ async fn the_smallest_call_waits_and_is_bid_up_once_only() {
     let anvil = Anvil::builder().block_time(1).spawn().await.unwrap();
     let proxy = RpcProxy::start(anvil.url().clone()).await.unwrap();
     proxy.inject(Rule::swallow(0));
-    let mut account = Account::with(&anvil, &proxy.url(), impatient(), |_| {});
+    let mut account = Account::with(&anvil, &proxy.url(), patient(), |_| {});
     account.send(1).await;
+    // Once a block was seen to pass it over, no time-out bids it up.
+    let looks = proxy.calls("eth_getTransactionCount");
+    called(&proxy, "eth_getTransactionCount", looks + 2).await;
+    account.manager.reconfigure(impatient()).unwrap();
     account.alarm(AlarmKind::PassedOver, true).await;
     let newest = match account.event().await {
         TxEvent::Sent { hash, .. } => hash,

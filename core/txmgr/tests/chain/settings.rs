@@ -1,7 +1,7 @@
 //! Settings that change while calls are on their way.
 
 use set_testkit::Anvil;
-use set_txmgr::{Journal, TxConfig};
+use set_txmgr::{Journal, TxConfig, TxEvent};
 
 use crate::fixture::{Account, patient, transfer};
 
@@ -30,6 +30,8 @@ async fn more_room_is_used_at_once_and_what_cannot_work_is_refused() {
 
     account.manager.reconfigure(with_room(1)).unwrap();
     assert_eq!(account.manager.room(), 0);
+    // The pool has it: the block takes both.
+    assert!(matches!(account.event().await, TxEvent::Sent { nonce: 1, .. }));
     anvil.mine(1).await.unwrap();
     account.status(|status| status.is_idle()).await;
     assert_eq!(account.manager.room(), 1);

@@ -6,9 +6,10 @@ use alloy::providers::Provider;
 use alloy_primitives::{Address, U256};
 use set_testkit::Anvil;
 use set_txmgr::{AlarmKind, Journal, Spending, TxEvent, Wei};
+use tokio::time::timeout;
 
 use crate::{
-    fixture::{Account, patient, received, transfer},
+    fixture::{Account, PATIENCE, patient, received, transfer},
     restarts,
 };
 
@@ -80,8 +81,13 @@ async fn a_restart_does_not_forget_what_was_spent() {
         .path()
         .join(format!("spending-{}-{:#x}.json", anvil.chain_id(), sender()));
     // A file says nothing when it is written.
-    while !fs::read_to_string(&file).is_ok_and(|text| text.contains(&format!("{paid:#x}"))) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let written = async {
+        while !fs::read_to_string(&file).is_ok_and(|text| text.contains(&format!("{paid:#x}"))) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if timeout(PATIENCE, written).await.is_err() {
+        panic!("no {paid:#x} in {:?}", fs::read_to_string(&file));
     }
     drop(account);
 
