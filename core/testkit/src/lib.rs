@@ -7,7 +7,7 @@
 //!   The program `dev-sequencer` is the same behind a command line.
 //! - [`RpcProxy`] stands before a node and breaks, delays or falsifies what passes.
 //! - [`Postgres`] is a database server, and [`TcpProxy`] cuts or stalls the connections to it.
-//! - [`Program`] and [`Process`] run a program under a test's control.
+//! - [`Program`] and [`Process`] run a program under a test's control, on a [`ReservedPort`] where it takes one by number.
 //! - [`Stack`] is all of it together, with the real sidecar beside it.
 //!
 //! Everything listens on the loopback interface, on free ports, and ends when it is dropped.
@@ -16,6 +16,7 @@ pub mod anvil;
 mod connections;
 mod contracts;
 pub mod op_stack;
+mod port;
 mod postgres;
 pub mod process;
 mod rpc;
@@ -29,6 +30,7 @@ pub use anvil::{Anvil, AnvilError};
 pub use connections::connections;
 pub use contracts::{Contracts, DeployError, deploy, deploy_on};
 pub use op_stack::{OpStack, OpStackError};
+pub use port::ReservedPort;
 pub use postgres::{Postgres, PostgresError};
 pub use process::{Process, ProcessError, Program};
 pub use rpc::{Rpc, RpcFailure};

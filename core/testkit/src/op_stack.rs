@@ -170,6 +170,27 @@ impl OpStack {
             .chain(optional.into_iter().flatten())
     }
 
+    /// Kills a program and starts it again, with what requires it by the units in `op-stack/systemd` (and op-challenger, of
+    /// which there is none): what asks op-geth or op-node ends before that starts again, and starts when that is ready.
+    /// An op-node that goes on may wait for good for blocks that op-geth lost with its life.
+    ///
+    /// # Errors
+    /// [`ProcessError`] with its last lines, of a program that ends or takes too long.
+    pub async fn restart(&self, part: &Part) -> Result<(), ProcessError> {
+        let mut parts: Vec<_> = self.parts().skip_while(|other| other.name() != part.name()).collect();
+        if ![self.geth.name(), self.node.name()].contains(&part.name()) {
+            parts.truncate(1);
+        }
+        part.kill().await?;
+        for dependent in parts.iter().skip(1).rev() {
+            dependent.stop().await?;
+        }
+        for part in parts {
+            part.restart().await?;
+        }
+        Ok(())
+    }
+
     /// The execution node's JSON-RPC over HTTP.
     pub const fn rpc_url(&self) -> &Url {
         self.geth.url()

@@ -257,23 +257,34 @@ impl Process {
     /// As [`line_with`](Self::line_with).
     pub async fn ready(&self, url: &Url, deadline: Duration) -> Result<(), ProcessError> {
         crate::init();
-        let awaited = format!("`{url}` was ready");
         let client = reqwest::Client::new();
-        let answers = async {
-            // Another program's port opens without telling anybody: asking is the only event there is.
+        let answers = async || {
+            let answer = client.get(url.clone()).timeout(Duration::from_secs(2)).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        };
+        self.until(&format!("`{url}` was ready"), deadline, answers).await
+    }
+
+    /// Waits until something of it `is_so`, which it tells nobody who does not ask; `awaited` names it in errors.
+    ///
+    /// # Errors
+    /// As [`line_with`](Self::line_with).
+    pub async fn until(
+        &self,
+        awaited: &str,
+        deadline: Duration,
+        mut is_so: impl AsyncFnMut() -> bool,
+    ) -> Result<(), ProcessError> {
+        let asking = async {
             let mut pause = tokio::time::interval(Duration::from_millis(20));
-            loop {
+            while !is_so().await {
                 pause.tick().await;
-                let answer = client.get(url.clone()).timeout(Duration::from_secs(2)).send().await;
-                if answer.is_ok_and(|answer| answer.status().is_success()) {
-                    return;
-                }
             }
         };
         tokio::select! {
-            () = answers => Ok(()),
-            ended = self.end() => Err(self.ended_before(ended, &awaited, &self.shared.output())),
-            () = tokio::time::sleep(deadline) => Err(self.too_late(&awaited, deadline)),
+            () = asking => Ok(()),
+            ended = self.end() => Err(self.ended_before(ended, awaited, &self.shared.output())),
+            () = tokio::time::sleep(deadline) => Err(self.too_late(awaited, deadline)),
         }
     }
 
@@ -324,6 +335,15 @@ impl Process {
         tokio::time::timeout(deadline, self.end())
             .await
             .map_err(|_| self.too_late("its end", deadline))
+    }
+
+    /// Prints what it said last, where a test shows that should it fail.
+    #[expect(
+        clippy::print_stderr,
+        reason = "a test that fails is read by somebody who cannot ask the program any more"
+    )]
+    pub(crate) fn show_last_lines(&self) {
+        eprintln!("the last lines of `{}`:\n{}", self.name, self.shared.output().tail());
     }
 
     /// Waits for its end where nothing can be awaited, as in a `drop`; true once it has ended.
@@ -377,8 +397,11 @@ impl Process {
 
 impl Drop for Process {
     /// Waits until the system has taken the process away, a few milliseconds: were this process to end
-    /// first, nobody might.
+    /// first, nobody might. Where a test is failing, it prints the program's last lines.
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.show_last_lines();
+        }
         self.kill();
         self.wait_blocking(Duration::from_secs(5));
     }

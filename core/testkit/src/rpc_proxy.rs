@@ -29,12 +29,17 @@ pub use self::{
     gate::Gate,
     rule::{Action, Rule},
 };
-use crate::serve::{HangUp, Server, http_url};
+use crate::{
+    ReservedPort,
+    serve::{HangUp, Server, http_url},
+};
 
 /// A running proxy. Ends when dropped.
 #[derive(Debug)]
 pub struct RpcProxy {
     address: SocketAddr,
+    /// Held while it is down too, so that it can come back.
+    port: ReservedPort,
     server: Option<Server>,
     shared: Arc<Shared>,
 }
@@ -70,9 +75,11 @@ impl RpcProxy {
             client: reqwest::Client::new(),
             rules: Mutex::default(),
         });
-        let server = Server::start(0, router(&shared)).await?;
+        let port = ReservedPort::any()?;
+        let server = Server::start(port.number(), router(&shared)).await?;
         Ok(Self {
             address: server.address(),
+            port,
             server: Some(server),
             shared,
         })
@@ -113,10 +120,10 @@ impl RpcProxy {
     /// Listens again, on the same port.
     ///
     /// # Errors
-    /// If another program has taken the port.
+    /// Whatever keeps the port from being listened on.
     pub async fn come_back(&mut self) -> io::Result<()> {
         if self.server.is_none() {
-            self.server = Some(Server::start(self.address.port(), router(&self.shared)).await?);
+            self.server = Some(Server::start(self.port.number(), router(&self.shared)).await?);
         }
         Ok(())
     }

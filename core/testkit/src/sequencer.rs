@@ -64,7 +64,10 @@ pub use self::{
     generator::{Load, Preload},
     ledger::Report,
 };
-use crate::serve::{Server, http_url};
+use crate::{
+    ReservedPort,
+    serve::{Server, http_url},
+};
 
 /// Requests that reached each route, past credentials and faults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -138,6 +141,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Sequencer {
     address: SocketAddr,
+    /// Held while it is down too, so that it can come back.
+    port: ReservedPort,
     server: Option<Server>,
     generator: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
@@ -278,11 +283,11 @@ impl Sequencer {
     /// Listens again, on the same port.
     ///
     /// # Errors
-    /// If another program has taken the port.
+    /// Whatever keeps the port from being listened on.
     pub async fn come_back(&mut self) -> io::Result<()> {
         if self.server.is_none() {
             let router = routes::router(&self.shared);
-            self.server = Some(Server::start(self.address.port(), router).await?);
+            self.server = Some(Server::start(self.port.number(), router).await?);
         }
         Ok(())
     }

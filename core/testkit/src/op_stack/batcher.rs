@@ -5,7 +5,7 @@ use url::Url;
 use super::{
     OpStackError,
     l1::BATCHER,
-    part::{Part, Ready, free_ports, local},
+    part::{Part, Ready, local, reserve},
     programs::Programs,
 };
 use crate::Anvil;
@@ -22,7 +22,8 @@ pub(super) struct Batcher<'a> {
 
 impl Batcher<'_> {
     pub(super) async fn start(self, programs: &Programs) -> Result<Part, OpStackError> {
-        let [rpc] = free_ports()?;
+        let [port] = reserve()?;
+        let rpc = port.number();
         let mut program = programs
             .get("op-batcher")?
             .args(["--l1-eth-rpc", self.l1.as_str(), "--l2-eth-rpc", self.geth.as_str()])
@@ -44,6 +45,7 @@ impl Batcher<'_> {
         if !self.throttles {
             program = program.args(["--throttle.unsafe-da-bytes-lower-threshold", "0"]);
         }
-        Part::start("op-batcher", program, local("http", rpc), Ready::Answers("healthz")).await
+        let url = local("http", rpc);
+        Part::start("op-batcher", program, url, Ready::Answers("healthz"), [port]).await
     }
 }

@@ -13,9 +13,9 @@ use url::Url;
 
 use super::{
     OpStack, OpStackError, batcher::Batcher, challenger::Challenger, genesis::ChainConfig, geth::Geth, l1, node,
-    node::Node, programs::Programs, proposer,
+    node::Node, part::{Part, START}, programs::Programs, proposer,
 };
-use crate::anvil::DEVNET_CHAIN_ID;
+use crate::{ProcessError, anvil::DEVNET_CHAIN_ID};
 
 /// Which programs run beside op-geth and op-node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,9 @@ impl OpStackBuilder {
         let jwt = write(&dir, "jwt.txt", &secret())?;
         let values = self.config.system_config(&programs).await?;
         let (l1, contracts) = l1::start(&values).await?;
+        l1.set_block_time(l1::BLOCK_TIME)
+            .await
+            .map_err(crate::AnvilError::from)?;
         let addresses = serde_json::to_string_pretty(&contracts).unwrap_or_default();
         let addresses = write(&dir, "l1-contracts.json", &addresses)?;
         let genesis = self.config.make(&programs, l1.url(), &addresses, &dir).await?;
@@ -157,7 +160,7 @@ impl OpStackBuilder {
         };
         let node = node.start(&programs, &genesis).await?;
         let provider = connect(geth.part.url())?;
-        first_block(&provider).await?;
+        first_block(&provider, &node).await?;
         l1::set_anchor(&l1, &contracts, node::genesis_output(&node).await?).await?;
 
         let mut stack = OpStack {
@@ -243,14 +246,8 @@ pub(super) fn connect(url: &Url) -> Result<L2Provider, OpStackError> {
     })?)
 }
 
-/// Waits for the first block after the genesis: no program announces it, so the node is asked.
-async fn first_block(provider: &L2Provider) -> Result<(), OpStackError> {
-    let mut pause = tokio::time::interval(Duration::from_millis(50));
-    loop {
-        pause.tick().await;
-        let number = provider.get_block_number().await;
-        if number.map_err(crate::AnvilError::from)? > 0 {
-            return Ok(());
-        }
-    }
+/// Waits for the first block after the genesis, which op-node has op-geth make.
+async fn first_block(provider: &L2Provider, node: &Part) -> Result<(), ProcessError> {
+    let is_there = async || provider.get_block_number().await.is_ok_and(|number| number > 0);
+    node.process().until("the first block", START, is_there).await
 }

@@ -42,6 +42,7 @@ impl Challenger<'_> {
             program,
             self.node.clone(),
             Ready::Says("game service start completed"),
+            [],
         )
         .await
     }

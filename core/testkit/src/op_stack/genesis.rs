@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{Anvil, Process, Program};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than a program that only writes files takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// How many of the development accounts have ether on L2.
 const FUNDED_ACCOUNTS: usize = 5;
 

@@ -7,9 +7,10 @@ use url::Url;
 use super::{
     OpStackError,
     genesis::{Genesis, finished},
-    part::{Part, Ready, free_ports, local},
+    part::{Part, Ready, local, reserve},
     programs::Programs,
 };
+use crate::ReservedPort;
 
 /// What there is to choose of the execution node.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,8 @@ impl Geth<'_> {
             .arg(&genesis.genesis);
         finished("op-geth init", &init.spawn()?).await?;
 
-        let [http, ws, auth] = free_ports()?;
+        let ports: [_; 3] = reserve()?;
+        let [http, ws, auth] = ports.each_ref().map(ReservedPort::number);
         let http = self.port.unwrap_or(http);
         let namespaces = "eth,net,web3,debug,txpool,miner,admin";
         let program = programs
@@ -60,7 +62,7 @@ impl Geth<'_> {
             .args(["--cache", "128"]);
         Ok(Running {
             // A GET is op-geth's own health check.
-            part: Part::start("op-geth", program, local("http", http), Ready::Answers("")).await?,
+            part: Part::start("op-geth", program, local("http", http), Ready::Answers(""), ports).await?,
             ws: local("ws", ws),
             auth: local("http", auth),
         })

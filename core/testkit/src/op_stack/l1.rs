@@ -32,8 +32,8 @@ pub(super) const BATCHER: usize = 2;
 pub(super) const PROPOSER: usize = 3;
 pub(super) const CHALLENGER: usize = 4;
 
-/// Seconds between two blocks: not less than L2's, whose blocks move their origin on by one each at most.
-const BLOCK_TIME: u64 = 2;
+/// Seconds between two blocks under a chain: not less than L2's, whose blocks move their origin on by one each at most.
+pub(super) const BLOCK_TIME: u64 = 2;
 /// As on Ethereum.
 const GAS_LIMIT: u64 = 60_000_000;
 /// Enough for the largest contract.
@@ -77,7 +77,7 @@ pub struct L1Contracts {
     pub batcher: Address,
 }
 
-/// An L1 with everything on it but the anchor state, which L2's first block decides.
+/// An L1 with everything on it but the anchor state, which L2's first block decides. Makes no block by itself.
 pub(super) async fn start(values: &SystemConfigValues) -> Result<(Anvil, L1Contracts), OpStackError> {
     let l1 = Anvil::builder()
         .ethereum()
@@ -92,13 +92,12 @@ pub(super) async fn start(values: &SystemConfigValues) -> Result<(Anvil, L1Contr
     let mut deployment = Deployment::new(&l1);
     let contracts = deployment.plan(values)?;
     deployment.send().await?;
-    l1.set_block_time(BLOCK_TIME).await.map_err(AnvilError::from)?;
     Ok((l1, contracts))
 }
 
 /// An L1 with a chain's contracts on it and no chain behind them: for tests of what asks L1 alone. `anchor` is the output
-/// root of block 0, which is not looked at unless somebody plays a game down to it. Makes a block every two seconds, and
-/// whenever a test asks for one.
+/// root of block 0, which is not looked at unless somebody plays a game down to it. Makes a block whenever a test asks for
+/// one, and none by itself: between two of them L1's clock stands still.
 ///
 /// # Errors
 /// [`OpStackError`]; the contracts have to be installed, and no program but anvil.

@@ -9,9 +9,10 @@ use super::{
     OpStackError,
     builder::connect,
     genesis::finished,
-    part::{Part, Ready, free_ports, local},
+    part::{Part, Ready, local, reserve},
     programs::Programs,
 };
+use crate::ReservedPort;
 
 /// op-geth without an op-node. Ends when dropped.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ impl LoneGeth {
             .arg(dir)
             .arg(genesis);
         finished("op-geth init", &init.spawn()?).await?;
-        let [http, auth] = free_ports()?;
+        let ports: [_; 2] = reserve()?;
+        let [http, auth] = ports.each_ref().map(ReservedPort::number);
         let program = programs
             .get("op-geth")?
             .arg("--datadir")
@@ -57,7 +59,7 @@ impl LoneGeth {
                 "64",
             ])
             .args(arguments);
-        let part = Part::start("op-geth", program, local("http", http), Ready::Answers("")).await?;
+        let part = Part::start("op-geth", program, local("http", http), Ready::Answers(""), ports).await?;
         Ok(Self {
             provider: connect(part.url())?,
             part,

@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     OpStackError,
     genesis::Genesis,
-    part::{Part, Ready, free_ports, local},
+    part::{Part, Ready, local, reserve},
     programs::Programs,
 };
 use crate::Rpc;
@@ -26,7 +26,8 @@ pub(super) struct Node<'a> {
 
 impl Node<'_> {
     pub(super) async fn start(self, programs: &Programs, genesis: &Genesis) -> Result<Part, OpStackError> {
-        let [rpc] = free_ports()?;
+        let [port] = reserve()?;
+        let rpc = port.number();
         let mut program = programs
             .get("op-node")?
             .args(["--l1", self.l1.as_str(), "--l1.beacon.ignore", "--l1.trustrpc"])
@@ -49,7 +50,8 @@ impl Node<'_> {
         if let Some(directory) = self.safe_db {
             program = program.arg("--safedb.path").arg(directory);
         }
-        Part::start("op-node", program, local("http", rpc), Ready::Answers("healthz")).await
+        let url = local("http", rpc);
+        Part::start("op-node", program, url, Ready::Answers("healthz"), [port]).await
     }
 }
 

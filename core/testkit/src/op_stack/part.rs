@@ -1,8 +1,6 @@
 //! One program of the stack, under a test's control.
 
 use std::{
-    io,
-    net::{Ipv4Addr, TcpListener},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,12 +8,12 @@ use std::{
 use url::Url;
 
 use super::OpStackError;
-use crate::{Process, ProcessError, Program};
+use crate::{Process, ProcessError, Program, ReservedPort};
 
 /// Programs need one or two seconds; a busy machine may take its time.
-const START: Duration = Duration::from_secs(60);
-/// op-geth writes its state before it ends.
-const STOP: Duration = Duration::from_secs(30);
+pub(super) const START: Duration = Duration::from_secs(180);
+/// op-geth writes its state before it ends, and op-batcher waits for what it has sent.
+const STOP: Duration = Duration::from_secs(120);
 
 /// One program of the stack. It keeps its ports when it is started again.
 #[derive(Debug)]
@@ -25,6 +23,8 @@ pub struct Part {
     url: Url,
     ready: Ready,
     process: Mutex<Arc<Process>>,
+    /// Held also while it does not run: it is to find them free when it is started again.
+    _ports: Vec<ReservedPort>,
 }
 
 /// What shows that a program is ready.
@@ -37,12 +37,13 @@ pub(super) enum Ready {
 }
 
 impl Part {
-    /// Starts `program` and returns once it is ready.
+    /// Starts `program`, which listens on `ports`, and returns once it is ready.
     pub(super) async fn start(
         name: &'static str,
         program: Program,
         url: Url,
         ready: Ready,
+        ports: impl Into<Vec<ReservedPort>>,
     ) -> Result<Self, OpStackError> {
         let part = Self {
             name,
@@ -50,6 +51,7 @@ impl Part {
             program,
             url,
             ready,
+            _ports: ports.into(),
         };
         part.ready().await?;
         Ok(part)
@@ -100,7 +102,8 @@ impl Part {
         self.process().thaw();
     }
 
-    /// Starts it again with the same data and ports, killing what still runs, and returns once it is ready.
+    /// Starts it alone again with the same data and ports, killing what still runs, and returns once it is ready. See
+    /// [`OpStack::restart`](super::OpStack::restart) for what depends on it.
     ///
     /// # Errors
     /// [`ProcessError`] with its last lines, if it ends or takes too long.
@@ -124,22 +127,16 @@ impl Part {
     }
 }
 
-/// Ports on the loopback interface that nobody listens on at this moment, each another one.
-pub(super) fn free_ports<const N: usize>() -> Result<[u16; N], OpStackError> {
-    let failed = |source: io::Error| OpStackError::File {
-        path: "a free port of 127.0.0.1".into(),
-        source,
-    };
-    // All are held until all are known, or the system might give one twice.
-    let held: Vec<_> = (0..N)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+/// Ports to tell a program of, each another one.
+pub(super) fn reserve<const N: usize>() -> Result<[ReservedPort; N], OpStackError> {
+    let ports: Vec<_> = (0..N)
+        .map(|_| ReservedPort::any())
         .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(held) {
-        *port = listener.local_addr().map_err(failed)?.port();
-    }
-    Ok(ports)
+        .map_err(|source| OpStackError::File {
+            path: "a free port of 127.0.0.1".into(),
+            source,
+        })?;
+    Ok(ports.try_into().expect("there are as many as were asked for"))
 }
 
 /// The URL of a port on the loopback interface.

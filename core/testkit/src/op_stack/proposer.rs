@@ -6,7 +6,7 @@ use url::Url;
 use super::{
     OpStackError,
     l1::{ALPHABET_GAME, PROPOSER},
-    part::{Part, Ready, free_ports, local},
+    part::{Part, Ready, local, reserve},
     programs::Programs,
 };
 use crate::Anvil;
@@ -15,7 +15,8 @@ use crate::Anvil;
 const INTERVAL: &str = "12s";
 
 pub(super) async fn start(programs: &Programs, l1: &Url, node: &Url, factory: Address) -> Result<Part, OpStackError> {
-    let [rpc] = free_ports()?;
+    let [port] = reserve()?;
+    let rpc = port.number();
     let program = programs
         .get("op-proposer")?
         .args(["--l1-eth-rpc", l1.as_str(), "--rollup-rpc", node.as_str()])
@@ -32,5 +33,6 @@ pub(super) async fn start(programs: &Programs, l1: &Url, node: &Url, factory: Ad
             &rpc.to_string(),
             "--rpc.enable-admin",
         ]);
-    Part::start("op-proposer", program, local("http", rpc), Ready::Answers("healthz")).await
+    let url = local("http", rpc);
+    Part::start("op-proposer", program, url, Ready::Answers("healthz"), [port]).await
 }

@@ -10,7 +10,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
     transports::TransportError,
 };
-use alloy_primitives::{B256, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use op_alloy::network::Optimism;
 use set_chain::L2Provider;
 use tokio::{
@@ -28,7 +28,9 @@ pub type Receipt = <Optimism as Network>::ReceiptResponse;
 /// The development account whose ether goes to the cases' accounts.
 const FAUCET: usize = 4;
 /// Longest wait for a block that takes a transaction.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How often op-geth is asked meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 /// Wei per gas that everything of the tests' own pays for, unless a test says otherwise.
 const FEE_CAP: u128 = 10_000_000_000;
 
@@ -134,6 +136,17 @@ impl Deref for Turn<'_> {
     }
 }
 
+impl Drop for Turn<'_> {
+    /// The stack outlives the case: where that is failing, what the programs said last is printed here.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for part in self.stack.parts() {
+                part.process().show_last_lines();
+            }
+        }
+    }
+}
+
 impl Turn<'_> {
     /// A provider on the case's own runtime.
     pub const fn provider(&self) -> &L2Provider {
@@ -156,10 +169,34 @@ impl Turn<'_> {
                 value: wei,
                 ..transaction()
             };
-            self.send(&signed(transfer, &faucet)).await?
+            let hash = self.send(&signed(transfer, &faucet)).await?;
+            self.pending(faucet.address(), nonce + 1).await?;
+            hash
         };
         self.receipt(hash).await?;
         Ok(account)
+    }
+
+    /// Waits until op-geth counts so many transactions of an account, those in its pool too: it answers whoever hands it
+    /// one a moment before.
+    ///
+    /// # Errors
+    /// What op-geth says.
+    ///
+    /// # Panics
+    /// If it does not within minutes.
+    pub async fn pending(&self, account: Address, count: u64) -> Result<(), TransportError> {
+        let counting = async {
+            let mut looks = interval(LOOK);
+            while self.provider.get_transaction_count(account).pending().await? < count {
+                looks.tick().await;
+            }
+            Ok(())
+        };
+        match timeout(PATIENCE, counting).await {
+            Ok(counted) => counted,
+            Err(_) => panic!("op-geth's pool does not get to {count} transactions of {account}"),
+        }
     }
 
     /// Hands signed bytes to op-geth.
@@ -176,9 +213,9 @@ impl Turn<'_> {
     /// What op-geth says.
     ///
     /// # Panics
-    /// If no block takes it within a minute.
+    /// If no block takes it within minutes.
     pub async fn receipt(&self, hash: B256) -> Result<Receipt, TransportError> {
-        let mut looks = interval(Duration::from_millis(100));
+        let mut looks = interval(LOOK);
         let looking = async {
             loop {
                 looks.tick().await;
@@ -201,7 +238,7 @@ pub fn transaction() -> TxEip1559 {
         gas_limit: 21_000,
         max_fee_per_gas: FEE_CAP,
         max_priority_fee_per_gas: 1,
-        to: TxKind::Call(alloy_primitives::Address::repeat_byte(0x77)),
+        to: TxKind::Call(Address::repeat_byte(0x77)),
         ..TxEip1559::default()
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     OpStack, OpStackError,
     bindings::{Proxy, SystemConfig},
-    l1::{OWNER, send_as_owner, upgrade},
+    l1::{OWNER, mined, send_as_owner, upgrade},
 };
 use crate::{Anvil, AnvilError};
 
@@ -101,7 +101,7 @@ impl OpStack {
         let request = json!({ "from": from, "gas": U256::from(100_000), "input": Bytes::from(code) });
         let failed = |error| OpStackError::from(AnvilError::from(error));
         let hash: Value = self.l1.call("eth_sendTransaction", (request,)).await.map_err(failed)?;
-        self.l1.mine(1).await.map_err(failed)?;
+        mined(&self.l1, &[("creating what announces the change", hash.clone())]).await?;
         let receipt: Value = self
             .l1
             .call("eth_getTransactionReceipt", (hash,))

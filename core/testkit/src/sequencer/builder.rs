@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{Faults, Load, Preload, Sequencer, Shared, access::Keys, ledger::Ledger, routes};
-use crate::serve::Server;
+use crate::{ReservedPort, serve::Server};
 
 /// Settings of a sequencer to start; see [`Sequencer::builder`].
 #[derive(Debug, Clone)]
@@ -119,12 +119,14 @@ impl SequencerBuilder {
             requests: Mutex::default(),
             reported: watch::Sender::new(0),
         });
-        let server = Server::start(self.port, routes::router(&shared)).await?;
+        let port = ReservedPort::at(self.port)?;
+        let server = Server::start(port.number(), routes::router(&shared)).await?;
         let generator = self
             .load
             .map(|load| tokio::spawn(load.run(Arc::clone(&shared), self.seed)));
         Ok(Sequencer {
             address: server.address(),
+            port,
             server: Some(server),
             generator,
             shared,

@@ -1,20 +1,22 @@
 //! `scripts/devnet --op-stack` leaves nothing running, whenever and however it ends.
 
-use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use set_testkit::{Process, Program};
+use set_testkit::{Process, Program, ReservedPort};
 use tempfile::TempDir;
 
 /// Longer than the devnet takes to start, or to end, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 #[ignore = "needs op-stack/build and set-sidecar; scripts/test op-stack runs it"]
 async fn nothing_of_a_devnet_outlives_it() {
     let dir = tempfile::tempdir().unwrap();
+    let ports = [(); 4].map(|()| ReservedPort::any().unwrap());
 
-    let interrupted = devnet(&dir);
-    interrupted.line_with("Ctrl-C stops", PATIENCE).await.unwrap();
+    let interrupted = devnet(&dir, &ports);
+    let started = interrupted.line_with("Ctrl-C stops", PATIENCE).await;
+    started.unwrap_or_else(|error| panic!("{error}"));
     let running = descendants(interrupted.id());
     let names: BTreeSet<_> = running.iter().map(|process| process.name.as_str()).collect();
     let expected = [
@@ -28,33 +30,29 @@ async fn nothing_of_a_devnet_outlives_it() {
     ];
     assert!(expected.iter().all(|name| names.contains(name)), "{names:?}");
     interrupted.interrupt();
-    let status = interrupted.wait(PATIENCE).await.unwrap();
-    assert!(status.success(), "{status}: {:#?}", interrupted.lines());
+    let status = interrupted.wait(PATIENCE).await;
+    let status = status.unwrap_or_else(|error| panic!("{error}"));
+    assert!(status.success(), "{status}");
     gone(&running).await;
 
     for end in [Process::interrupt, Process::kill] {
-        let starting = devnet(&dir);
+        let starting = devnet(&dir, &ports);
         let running = until_runs(&starting, "op-node").await;
         end(&starting);
-        starting.wait(PATIENCE).await.unwrap();
+        let ended = starting.wait(PATIENCE).await;
+        ended.unwrap_or_else(|error| panic!("{error}"));
         gone(&running).await;
     }
 }
 
-fn devnet(dir: &TempDir) -> Process {
-    let mut program = Program::new(env!("CARGO_BIN_EXE_devnet"))
+fn devnet(dir: &TempDir, ports: &[ReservedPort; 4]) -> Process {
+    let program = Program::new(env!("CARGO_BIN_EXE_devnet"))
         .arg("--op-stack")
         .arg("--dir")
         .arg(dir.path());
-    let held: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    for (flag, port) in ["--chain-port", "--sequencer-port", "--rpc-port", "--health-port"]
-        .iter()
-        .zip(&held)
-    {
-        program = program.args([(*flag).to_owned(), port.local_addr().unwrap().port().to_string()]);
-    }
-    drop(held);
-    program.spawn().unwrap()
+    let flags = ["--chain-port", "--sequencer-port", "--rpc-port", "--health-port"];
+    let set = |program: Program, (flag, port): (&str, &ReservedPort)| program.arg(flag).arg(port.number().to_string());
+    flags.into_iter().zip(ports).fold(program, set).spawn().unwrap()
 }
 
 /// A process, told apart from a later one of the same id by when it began.
@@ -106,10 +104,11 @@ async fn until_runs(devnet: &Process, name: &str) -> Vec<Running> {
             if all.iter().any(|process| process.name == name) {
                 return all;
             }
-            assert!(devnet.ended().is_none(), "{:?}", devnet.lines());
+            assert!(devnet.ended().is_none(), "the devnet ended before it ran {name}");
         }
     };
-    tokio::time::timeout(PATIENCE, search).await.unwrap()
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    found.unwrap_or_else(|_| panic!("the devnet does not run {name}: {:?}", descendants(devnet.id())))
 }
 
 async fn gone(processes: &[Running]) {

@@ -1,11 +1,11 @@
 //! The chain that a devnet runs on.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use eyre::Result;
 use serde_json::{Value, json};
 use set_chain::L2Provider;
-use set_testkit::{Anvil, OpStack, Rpc};
+use set_testkit::{Anvil, OpStack, Rpc, op_stack::Part};
 use url::Url;
 
 /// A chain that runs; it ends when this is dropped.
@@ -70,15 +70,15 @@ impl Chain {
         })
     }
 
-    /// Writes what its programs logged, a file each, to `dir`.
-    pub(crate) fn keep_logs(&self, dir: &Path) -> std::io::Result<()> {
-        if let Self::OpStack(stack) = self {
-            for part in stack.parts() {
-                let file = dir.join(format!("{}.log", part.name()));
-                std::fs::write(file, part.process().lines().join("\n"))?;
+    /// What its programs logged, by their names.
+    pub(crate) fn logs(&self) -> Vec<(&'static str, Vec<String>)> {
+        match self {
+            Self::Anvil(_) => vec![],
+            Self::OpStack(stack) => {
+                let log = |part: &Part| (part.name(), part.process().lines());
+                stack.parts().map(log).collect()
             }
         }
-        Ok(())
     }
 }
 

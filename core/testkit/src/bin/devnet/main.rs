@@ -17,7 +17,10 @@ use clap::Parser;
 use eyre::{Result, eyre};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{arguments::Arguments, chain::Chain, network::Network, watch::Watch};
+use self::{arguments::Arguments, chain::Chain, network::Network, show::tail, watch::Watch};
+
+/// Lines of each program that are shown of a run that failed.
+const LAST_LINES: usize = 20;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -57,6 +60,12 @@ async fn run(arguments: &Arguments) -> Result<()> {
         _ = interrupt.recv() => interrupted(),
         _ = terminate.recv() => interrupted(),
     };
+    if outcome.is_err() {
+        // Whoever reads that it failed may not have the files.
+        for (name, lines) in network.logs() {
+            eprintln!("\n{name} said at last:\n{}", tail(&lines, LAST_LINES));
+        }
+    }
     println!("\nStopping …");
     // A second Ctrl-C does not wait for the sidecar to finish.
     let stopped = tokio::select! {

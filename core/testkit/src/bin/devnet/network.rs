@@ -16,6 +16,9 @@ use crate::{
 /// Seconds between blocks, as on Set Chain.
 const BLOCK_TIME: u64 = 2;
 
+/// The sidecar's name.
+const SIDECAR: &str = "sidecar";
+
 /// A running devnet. Whatever still runs is killed when it is dropped.
 pub(crate) struct Network {
     pub(crate) sidecar: Sidecar,
@@ -50,6 +53,13 @@ impl Network {
         })
     }
 
+    /// What its programs logged, by their names.
+    pub(crate) fn logs(&self) -> Vec<(&'static str, Vec<String>)> {
+        let mut logs = self.chain.logs();
+        logs.push((SIDECAR, self.sidecar.process.lines()));
+        logs
+    }
+
     /// Asks the sidecar to finish.
     pub(crate) async fn stop(&self) -> Result<()> {
         let status = self.sidecar.stop().await?;
@@ -58,17 +68,14 @@ impl Network {
     }
 }
 
-/// Keeps what was logged, and says where the sidecar's part is.
+/// Keeps what was logged, a file for each program, and says where the sidecar's is.
 pub(crate) fn keep_logs(arguments: &Arguments, network: &Network) -> Result<PathBuf> {
-    let file = arguments.dir.join("sidecar.log");
-    let lines = network.sidecar.process.lines().join("\n");
-    fs::write(&file, lines).wrap_err_with(|| format!("cannot write {}", file.display()))?;
-    let dir = &arguments.dir;
-    network
-        .chain
-        .keep_logs(dir)
-        .wrap_err_with(|| format!("cannot write to {}", dir.display()))?;
-    Ok(file)
+    let file = |name: &str| arguments.dir.join(format!("{name}.log"));
+    for (name, lines) in network.logs() {
+        let file = file(name);
+        fs::write(&file, lines.join("\n")).wrap_err_with(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(file(SIDECAR))
 }
 
 fn sequencer(arguments: &Arguments) -> SequencerBuilder {

@@ -1,17 +1,18 @@
 //! Checking what the sequencer was told, and when.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use eyre::{Result, bail, ensure};
-use set_types::{BatchId, Commitment};
+use set_types::Commitment;
 
-use crate::{chain::SettledHeads, network::Network};
+use crate::network::Network;
 
 /// The sequencer's reports, compared as they arrive with how far the chain says that it is settled.
 #[derive(Default)]
 pub(crate) struct Reports {
     seen: usize,
-    blocks: HashMap<BatchId, u64>,
+    /// Whether one was there while its block was not finalized.
+    before_finality: bool,
 }
 
 impl Reports {
@@ -19,11 +20,11 @@ impl Reports {
     ///
     /// # Errors
     /// Names a batch that was reported too early.
-    pub(crate) async fn look(&mut self, network: &Network) -> Result<Option<SettledHeads>> {
-        // The reports first: what is safe only afterwards would make a report that came too early look right.
+    pub(crate) async fn look(&mut self, network: &Network) -> Result<()> {
+        // The reports first: were the chain asked first, one that came in between would look too early.
         let reports = network.sequencer.reports();
         let Some(heads) = network.chain.settled().await? else {
-            return Ok(None);
+            return Ok(());
         };
         for report in &reports[self.seen..] {
             let batch = report.batch_id;
@@ -35,20 +36,22 @@ impl Reports {
                 "batch {batch} was reported in block {block} while block {} was the newest safe one",
                 heads.safe
             );
-            self.blocks.insert(batch, block);
+            self.before_finality |= block > heads.finalized;
         }
         self.seen = reports.len();
-        Ok(Some(heads))
+        Ok(())
     }
 
-    /// Checks a batch whose block is finalized: the report must not have waited for that.
+    /// Checks that reports did not wait for finality. Each by itself may meet it on its way, where the machine stands
+    /// still for that long; all of them do not.
     ///
     /// # Errors
-    /// Names the batch.
-    pub(crate) fn finalized(&self, batch: BatchId) -> Result<()> {
+    /// Where every one came after it.
+    pub(crate) fn preceded_finality(&self) -> Result<()> {
         ensure!(
-            self.blocks.contains_key(&batch),
-            "batch {batch} is finalized and was not reported when it was safe"
+            self.before_finality,
+            "none of {} reports came before its block was finalized; they are due when it is safe",
+            self.seen
         );
         Ok(())
     }

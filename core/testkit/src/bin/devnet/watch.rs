@@ -14,7 +14,7 @@ use set_types::{BatchId, Commitment};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    chain::{Chain, SettledHeads, quantity},
+    chain::{Chain, quantity},
     network::Network,
     reports::Reports,
     show::{show, tail},
@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(400);
 /// Batches asked for in one round trip: below the sidecar's `rpc.max_batch`.
 const AT_ONCE: usize = 40;
 /// Without progress for so long, waiting for a count is given up.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What is known of the commitments so far.
 pub(crate) struct Watch<'a> {
@@ -83,6 +83,9 @@ impl<'a> Watch<'a> {
                 bail!("nothing went on for {PATIENCE:?}. {}", self.what_waits().await);
             }
         }
+        if count.is_some() && matches!(self.network.chain, Chain::OpStack(_)) {
+            self.reports.preceded_finality()?;
+        }
         Ok(self.done)
     }
 
@@ -94,7 +97,7 @@ impl<'a> Watch<'a> {
         if let Some(problem) = self.network.chain.ended() {
             bail!("{problem}");
         }
-        let heads = self.reports.look(self.network).await?;
+        self.reports.look(self.network).await?;
         let made = self.network.sequencer.commitments();
         for commitment in &made[self.seen..] {
             show("pending", commitment, "");
@@ -106,20 +109,24 @@ impl<'a> Watch<'a> {
             .map(|commitment| (commitment.batch_id, commitment))
             .collect();
         let waiting: Vec<_> = self.open.keys().copied().collect();
+        let mut finalized = 0;
         for batches in waiting.chunks(AT_ONCE) {
             let calls = batches.iter().map(|batch| json!([batch])).collect();
             let answers = self.network.sidecar.rpc.batch("set_getCommitment", calls).await?;
             for (batch, answer) in batches.iter().zip(answers) {
                 if let Some(commitment) = by_id.get(batch) {
-                    self.step(commitment, &answer, heads).await?;
+                    self.step(commitment, &answer).await?;
+                }
+                if settlement(&answer) == Some(Settlement::Finalized) {
+                    finalized = finalized.max(quantity(&answer["blockNumber"]).unwrap_or_default());
                 }
             }
         }
-        Ok(())
+        self.check_finalized(finalized).await
     }
 
     /// Shows what is new of a commitment.
-    async fn step(&mut self, commitment: &Commitment, answer: &Value, heads: Option<SettledHeads>) -> Result<()> {
+    async fn step(&mut self, commitment: &Commitment, answer: &Value) -> Result<()> {
         let batch = commitment.batch_id;
         let Some(mut shown) = self.open.remove(&batch) else {
             return Ok(());
@@ -144,7 +151,6 @@ impl<'a> Watch<'a> {
         if settles && shown.settlement < Some(Settlement::Finalized) && settlement == Some(Settlement::Finalized) {
             show("finalized", commitment, "");
             shown.settlement = settlement;
-            self.check_finalized(batch, answer, heads)?;
         }
         let was_done = self.done.iter().any(|done| done.batch_id == batch);
         let is_done = shown.reported && (!settles || shown.settlement == Some(Settlement::Finalized));
@@ -162,15 +168,14 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// What the sidecar calls finalized the chain must call so too, and the report must have come before.
-    fn check_finalized(&self, batch: BatchId, answer: &Value, heads: Option<SettledHeads>) -> Result<()> {
-        let block = quantity(&answer["blockNumber"]);
-        if let (Some(heads), Some(block)) = (heads, block)
+    /// What the sidecar has called finalized, the chain must call so too.
+    async fn check_finalized(&self, block: u64) -> Result<()> {
+        if let Some(heads) = self.network.chain.settled().await?
             && block > heads.finalized.max(heads.safe)
         {
-            bail!("the sidecar calls block {block} of batch {batch} finalized, and op-node does not even call it safe");
+            bail!("the sidecar calls block {block} finalized, and op-node does not even call it safe");
         }
-        self.reports.finalized(batch)
+        Ok(())
     }
 
     /// Block, gas and transaction of a commitment.
