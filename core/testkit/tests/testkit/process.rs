@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path, time::Duration};
 
 use set_testkit::{Process, ProcessError, Program};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 fn shell(script: &str) -> Process {
     Program::new("/bin/sh").arg("-c").arg(script).spawn().unwrap()
@@ -44,10 +44,10 @@ async fn a_frozen_program_goes_on_when_thawed() {
     let process = shell("while :; do echo tick; sleep 0.01; done");
     process.line_with("tick", SOON).await.unwrap();
     process.freeze();
-    until(|| stopped(&process)).await;
+    until("it stops", || stopped(&process)).await;
     process.thaw();
     let seen = process.lines().len();
-    until(|| process.lines().len() > seen).await;
+    until("it goes on", || process.lines().len() > seen).await;
 }
 
 #[tokio::test]
@@ -61,11 +61,14 @@ async fn nothing_outlives_a_killed_test() {
         tests.line_with(&format!("started {started};"), SOON).await.unwrap();
         // Frozen first, so that its children are all there are.
         tests.freeze();
-        until(|| stopped(&tests)).await;
+        until("the tests stop", || stopped(&tests)).await;
         let children = children(tests.id());
-        assert!(children.len() >= started);
+        assert!(children.len() >= started, "{started} started: {children:?}");
         tests.kill();
-        until(|| children.iter().all(|child| !runs(*child))).await;
+        until("none of their programs runs", || {
+            children.iter().all(|child| !runs(*child))
+        })
+        .await;
     }
 }
 
@@ -80,13 +83,16 @@ async fn starts_programs() {
     processes[0].wait(Duration::from_secs(600)).await.unwrap();
 }
 
-async fn until(is_so: impl Fn() -> bool) {
+async fn until(what: &str, is_so: impl Fn() -> bool) {
     let wait = async {
+        // The system does not tell.
         while !is_so() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(SOON, wait).await.unwrap();
+    if tokio::time::timeout(SOON, wait).await.is_err() {
+        panic!("waited {SOON:?} until {what}");
+    }
 }
 
 /// Whether the system says that a process is stopped, not that it will be.

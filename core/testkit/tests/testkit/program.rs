@@ -6,7 +6,7 @@ use serde_json::Value;
 use set_testkit::Program;
 use url::Url;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 fn dev_sequencer() -> Program {
     Program::new(env!("CARGO_BIN_EXE_dev-sequencer")).args(["--port", "0", "--seed", "1"])

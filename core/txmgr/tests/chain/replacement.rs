@@ -1,5 +1,7 @@
 //! Transactions that no block takes.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::U256;
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, Journal, TxConfig, TxEvent, Wei};
@@ -16,18 +18,18 @@ async fn a_transaction_below_the_base_fee_is_replaced_at_the_next_head() {
     let (_, second) = account.send(1).await;
     anvil.set_next_base_fee(20_000_000_000).await.unwrap();
     anvil.mine(1).await.unwrap();
-    let mut replacements = Vec::new();
+    // Both are on their way at once, and either may be first.
+    let mut replacements = BTreeMap::new();
     for _ in 0..2 {
         match account.event().await {
-            TxEvent::Sent { hash, .. } => replacements.push(hash),
+            TxEvent::Sent { nonce, hash, .. } => replacements.insert(nonce, hash),
             other => panic!("{other:?}"),
-        }
+        };
     }
-    assert!(!replacements.contains(&first) && !replacements.contains(&second));
+    assert!(replacements.values().all(|hash| *hash != first && *hash != second));
     anvil.mine(1).await.unwrap();
-    for (position, expected) in replacements.iter().enumerate() {
-        let (included, hash, block) = account.included().await;
-        assert_eq!((included, hash, block), (nonce + position as u64, *expected, 2));
+    for nonce in [nonce, nonce + 1] {
+        assert_eq!(account.included().await, (nonce, replacements[&nonce], 2));
     }
     assert_eq!(proxy.calls("eth_sendRawTransaction"), 4);
     assert_eq!(received(&anvil).await, U256::from(2));

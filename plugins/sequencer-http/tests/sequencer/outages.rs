@@ -12,10 +12,10 @@ use crate::fixture::{ALL, receipt, report, retry, simple, start};
 async fn after_a_429_nothing_is_sent_until_its_time_has_passed() {
     let (sequencer, plugin) = simple().await;
     let made = sequencer.commit(sequencer.streams()[0], 1);
-    sequencer.set_faults(|faults| (faults.rate_limited, faults.retry_after_s) = (1, Some(2)));
+    sequencer.set_faults(|faults| (faults.rate_limited, faults.retry_after_s) = (1, Some(60)));
     let (reason, after) = retry(report(&plugin, made.batch_id, 1).await.unwrap());
     assert!(reason.contains("(429)"), "{reason}");
-    assert_eq!(after, Some(2000));
+    assert_eq!(after, Some(60_000));
 
     // The sequencer would answer again; nobody asks.
     let error = plugin.poll(&ALL).await.unwrap_err();
@@ -24,15 +24,7 @@ async fn after_a_429_nothing_is_sent_until_its_time_has_passed() {
         "{error}"
     );
     let (_, after) = retry(report(&plugin, made.batch_id, 1).await.unwrap());
-    let after = after.unwrap();
-    assert!((1..=2000).contains(&after), "{after}");
-    assert_eq!(sequencer.requests().pending + sequencer.requests().reports, 0);
-
-    tokio::time::sleep(Duration::from_millis(after)).await;
-    assert_eq!(plugin.poll(&ALL).await.unwrap().commitments.len(), 1);
-    assert_eq!(report(&plugin, made.batch_id, 1).await.unwrap(), ReportStatus::Recorded);
-
-    // Proofs come back later than what anchors.
+    assert!(after.is_some_and(|after| (1..=60_000).contains(&after)), "{after:?}");
     let proof = InclusionProofRequest {
         stream: made.stream(),
         batch_id: made.batch_id,
@@ -40,9 +32,22 @@ async fn after_a_429_nothing_is_sent_until_its_time_has_passed() {
     };
     let error = plugin.inclusion_proof(&proof).await.unwrap_err();
     assert!(error.retryable && error.message.contains("(429)"), "{error}");
+    assert_eq!(sequencer.requests().pending + sequencer.requests().reports, 0);
+    assert_eq!(plugin.metric("requests_anchored_429"), Some(1.0));
+    assert_eq!(plugin.metric("requests_proof_2xx"), None);
+}
+
+#[tokio::test]
+async fn once_the_time_of_a_429_has_passed_the_sequencer_is_asked_again() {
+    let (sequencer, plugin) = simple().await;
+    let made = sequencer.commit(sequencer.streams()[0], 1);
+    sequencer.set_faults(|faults| (faults.rate_limited, faults.retry_after_s) = (1, Some(1)));
+    let (_, after) = retry(report(&plugin, made.batch_id, 1).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(after.unwrap())).await;
+    assert_eq!(plugin.poll(&ALL).await.unwrap().commitments.len(), 1);
+    assert_eq!(report(&plugin, made.batch_id, 1).await.unwrap(), ReportStatus::Recorded);
     assert_eq!(plugin.metric("requests_anchored_429"), Some(1.0));
     assert_eq!(plugin.metric("requests_pending_2xx"), Some(1.0));
-    assert_eq!(plugin.metric("requests_proof_2xx"), None);
 }
 
 #[tokio::test]
@@ -57,7 +62,7 @@ async fn a_429_without_a_short_time_stops_the_rest_of_a_call() {
     for outcome in outcomes {
         let (_, after) = retry(outcome.status);
         assert!(
-            after.is_some_and(|after| (50_000..=60_000).contains(&after)),
+            after.is_some_and(|after| (1_000..=60_000).contains(&after)),
             "{after:?}"
         );
     }
@@ -68,7 +73,7 @@ async fn a_429_without_a_short_time_stops_the_rest_of_a_call() {
 
 #[tokio::test]
 async fn the_silence_of_a_dead_database_is_not_waited_out() {
-    let (sequencer, plugin) = start(Sequencer::builder(), json!({ "timeout": "1s" })).await;
+    let (sequencer, plugin) = start(Sequencer::builder(), json!({ "timeout": "3s" })).await;
     let stream = sequencer.streams()[0];
     let made: Vec<_> = (0..20).map(|_| sequencer.commit(stream, 1).batch_id).collect();
     sequencer.set_faults(|faults| faults.silence_ms = Some(30_000));
