@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -94,7 +94,7 @@ func TestTheUnitOfOpGethRuns(t *testing.T) {
 		if output, err := command(t.Context(), "ExecStartPre").CombinedOutput(); err != nil {
 			t.Fatalf("ExecStartPre: %v\n%s", err, output)
 		}
-		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		ctx, stop := context.WithTimeout(t.Context(), 4*time.Minute)
 		node := command(ctx, "ExecStart")
 		var log strings.Builder
 		node.Stderr = &log
@@ -136,12 +136,24 @@ func fileVariables(t *testing.T, file string) []string {
 	return slices.DeleteFunc(lines, func(line string) bool { return line == "" || strings.HasPrefix(line, "#") })
 }
 
+// freePort is a port that the system gives to nobody else for as long as the test runs: it is bound, and nobody listens
+// there. A server that reuses addresses, as every one in Go does, can.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	if err := syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := syscall.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(address.(*syscall.SockaddrInet4).Port)
 }

@@ -69,7 +69,7 @@ func TestTwoChainsRunUnderSystemd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "unshare", "--mount", "--propagation", "private", "bash", "-c", boot)
 	command.Env = append(os.Environ(), "WORK="+work, "PROJECT="+project, "SET_SIDECAR="+sidecar)

@@ -36,7 +36,7 @@ systemctl start set-sidecar@one
 set -a && . "$settings/set-sidecar.env" && set +a
 SET__SEQUENCER__API_KEY=file:$settings/secrets/sequencer-api-key SET__SIGNERS__COMMITMENTS__PATH=$settings/secrets/sender \
     SET__SIGNERS__COMMITMENTS__PASSWORD_FILE=$settings/secrets/sender-password \
-    set-sidecar ready --config "$settings/chain-config.toml" --wait 1m
+    set-sidecar ready --config "$settings/chain-config.toml" --wait 3m
 systemctl reload set-sidecar@one
 until journalctl --quiet --unit set-sidecar@one --grep 'configuration read again'; do
     sleep 0.2
@@ -56,8 +56,8 @@ done
 
 # Killed, it is started again, on its own data.
 systemctl kill --signal=KILL op-geth@one
-curl --silent --output /dev/null --retry 60 --retry-delay 1 --retry-all-errors http://127.0.0.1:8545
-until [ "$(systemctl show --property=NRestarts --value op-geth@one)" = 1 ] && systemctl --quiet is-active op-geth@one; do
+curl --silent --output /dev/null --retry 180 --retry-delay 1 --retry-all-errors http://127.0.0.1:8545
+until [ "$(systemctl show --property=NRestarts --value op-geth@one)" -ge 1 ] && systemctl --quiet is-active op-geth@one; do
     sleep 0.2
 done
 ask 8545
