@@ -258,9 +258,9 @@ impl Process {
     pub async fn ready(&self, url: &Url, deadline: Duration) -> Result<(), ProcessError> {
         crate::init();
         let client = reqwest::Client::new();
-        let answers = async || {
-            let answer = client.get(url.clone()).timeout(Duration::from_secs(2)).send().await;
-            answer.is_ok_and(|answer| answer.status().is_success())
+        let answers = || {
+            let answer = client.get(url.clone()).timeout(Duration::from_secs(2)).send();
+            async { answer.await.is_ok_and(|answer| answer.status().is_success()) }
         };
         self.until(&format!("`{url}` was ready"), deadline, answers).await
     }
@@ -269,11 +269,11 @@ impl Process {
     ///
     /// # Errors
     /// As [`line_with`](Self::line_with).
-    pub async fn until(
+    pub async fn until<F: Future<Output = bool>>(
         &self,
         awaited: &str,
         deadline: Duration,
-        mut is_so: impl AsyncFnMut() -> bool,
+        mut is_so: impl FnMut() -> F,
     ) -> Result<(), ProcessError> {
         let asking = async {
             let mut pause = tokio::time::interval(Duration::from_millis(20));
