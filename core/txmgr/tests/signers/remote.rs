@@ -8,6 +8,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use alloy_primitives::{Address, Bytes, TxKind, U256};
+use set_testkit::ReservedPort;
 use set_txmgr::{ClientTls, SignerConfig, SignerKind, TxSigner, UrlText};
 use tokio::sync::Notify;
 
@@ -170,12 +171,9 @@ async fn a_service_that_stalls_is_cut_off() {
 async fn a_service_that_is_down_is_no_reason_not_to_start() {
     let authority = Authority::new();
     let files = Files::new(&authority, &authority);
-    // A port that nobody listens on: it was free a moment ago.
-    let free = std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let url = format!("https://{free}").into();
+    // Nobody listens on it, and nobody will.
+    let port = ReservedPort::any().unwrap();
+    let url = format!("https://127.0.0.1:{}", port.number()).into();
     let signer = load(&url, Address::ZERO, Some(files.tls())).await;
     let error = signer.sign(&tx()).await.unwrap_err().to_string();
     assert!(error.contains("cannot be reached"), "{error}");
