@@ -52,7 +52,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
             .as_str()
             .and_then(|text| u64::from_str_radix(&text[2..], 16).ok());
         // The last one may be on its way still.
-        delays.extend(number.map(|number| number - head));
+        delays.extend(number.map(|number| number.saturating_sub(head)));
     }
     let longest = delays
         .iter()
@@ -80,8 +80,8 @@ pub(super) async fn run(bench: &Bench) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Sends a plain transfer at each block, with the fee that the node suggests; notes the head at which it
-/// was sent, and its hash. Ends only by an error.
+/// Sends a plain transfer at each block, with the fee that the node suggests; notes its hash, and the head when the
+/// node had it: from then on only blocks without room keep it waiting. Ends only by an error.
 async fn transfer_each_block(chain: &Anvil, heads: &HeadWatch, sent: &mut Vec<(u64, B256)>) -> Result<()> {
     let mut newest = heads.newest();
     let transfer = json!({
@@ -92,7 +92,7 @@ async fn transfer_each_block(chain: &Anvil, heads: &HeadWatch, sent: &mut Vec<(u
     });
     loop {
         newest.changed().await?;
-        let head = *newest.borrow_and_update();
-        sent.push((head, chain.call("eth_sendTransaction", (transfer.clone(),)).await?));
+        let hash = chain.call("eth_sendTransaction", (transfer.clone(),)).await?;
+        sent.push((chain.block_number().await?, hash));
     }
 }
