@@ -31,8 +31,11 @@ async fn two_accounts_share_what_there_is() {
     rig.check(&BTreeSet::new()).await;
     let (first, second) = (rig.sent(SENDER).await, rig.sent(SECOND).await);
     assert!(first > 1 && second > 1, "{first} and {second} transactions");
-    let status = running.pipeline.view().status();
-    assert_eq!((status.holds.len(), status.alarms.len()), (0, 0), "{status:#?}");
+    running
+        .until("no hold and no alarm", |status| {
+            status.holds.is_empty() && status.alarms.is_empty()
+        })
+        .await;
     assert!(running.pipeline.drain(HANG).await);
 }
 

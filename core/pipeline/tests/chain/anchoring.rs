@@ -1,6 +1,6 @@
 //! Fifty commitments over five streams, from the source's list to the report.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use set_pipeline::{EventsRootCheck, PipelineConfig, StateRootCheck};
 use set_types::Stage;
@@ -14,14 +14,13 @@ async fn what_is_listed_is_anchored_once_and_reported_when_safe() {
     let config = PipelineConfig {
         verify_state_root: StateRootCheck::Enforce,
         verify_events_root: EventsRootCheck::Sample,
+        // What is ready waits so long for what is still being checked.
+        poll_interval: Duration::from_secs(5),
+        blocked_recheck: Duration::from_secs(5),
         ..Rig::config()
     };
     let running = rig.run(config, None).await;
-    assert!(
-        rig.sequencer.reported(50, HANG).await,
-        "{:#?}",
-        running.pipeline.view().status()
-    );
+    rig.reported(50, &running).await;
     running
         .until("everything reported", |status| {
             status.stages.get(&Stage::Reported) == Some(&50) && status.holds.is_empty() && status.alarms.is_empty()
@@ -33,11 +32,7 @@ async fn what_is_listed_is_anchored_once_and_reported_when_safe() {
 
     // What comes later continues the streams.
     rig.commit(7);
-    assert!(
-        rig.sequencer.reported(57, HANG).await,
-        "{:#?}",
-        running.pipeline.view().status()
-    );
+    rig.reported(57, &running).await;
     rig.check(&BTreeSet::new()).await;
     assert!(running.pipeline.drain(HANG).await);
 }
@@ -54,19 +49,23 @@ async fn a_reorg_before_the_tag_is_repaired_silently() {
             None,
         )
         .await;
+    // Blocks come when they are asked for, so that nothing is finalized before it is undone.
+    rig.anvil.set_block_time(0).await.unwrap();
     rig.commit(6);
-    running
-        .until("everything included", |status| {
-            let included = status.stages.get(&Stage::Included).copied().unwrap_or(0);
-            included + status.stages.get(&Stage::Safe).copied().unwrap_or(0) == 6
-        })
-        .await;
+    let all_are = async |stage: Stage| {
+        running
+            .until(&format!("all of them {stage:?}"), |status| {
+                status.stages.get(&stage) == Some(&6)
+            })
+            .await;
+    };
+    all_are(Stage::Sent).await;
+    rig.anvil.mine(1).await.unwrap();
+    all_are(Stage::Included).await;
     rig.anvil.reorg(1).await.unwrap();
-    assert!(
-        rig.sequencer.reported(6, HANG).await,
-        "{:#?}",
-        running.pipeline.view().status()
-    );
+    all_are(Stage::Sent).await;
+    rig.anvil.set_block_time(1).await.unwrap();
+    rig.reported(6, &running).await;
     rig.check(&BTreeSet::new()).await;
     assert!(running.pipeline.drain(HANG).await);
 }

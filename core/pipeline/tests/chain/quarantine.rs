@@ -36,16 +36,14 @@ async fn a_bad_commitment_stops_its_own_stream_and_says_why() {
     let config = PipelineConfig {
         verify_state_root: StateRootCheck::Enforce,
         verify_events_root: EventsRootCheck::Full,
+        // What is set aside stays so while it is looked at.
+        quarantine_recheck: HANG,
         ..Rig::config()
     };
     let data = tempfile::tempdir().unwrap();
     let running = rig.run(config.clone(), Some(data.path())).await;
     let expected = 2 * defects.len() + 4;
-    assert!(
-        rig.sequencer.reported(expected, HANG).await,
-        "{:#?}",
-        running.pipeline.view().status()
-    );
+    rig.reported(expected, &running).await;
     running
         .until("the bad ones set aside", |status| {
             let blocked = status.stages.get(&Stage::Blocked).copied().unwrap_or(0);
@@ -107,11 +105,7 @@ async fn a_paused_registry_holds_everything_and_resumes_by_itself() {
         })
         .await;
     rig.pause(false).await;
-    assert!(
-        rig.sequencer.reported(6, HANG).await,
-        "{:#?}",
-        running.pipeline.view().status()
-    );
+    rig.reported(6, &running).await;
     rig.check(&BTreeSet::new()).await;
     running.until("no hold", |status| status.holds.is_empty()).await;
     assert!(running.pipeline.drain(HANG).await);

@@ -32,11 +32,7 @@ async fn a_kill_at_each_stage_loses_nothing_and_repeats_nothing() {
             running.kill().await;
         }
         let running = rig.run(Rig::config(), data).await;
-        assert!(
-            rig.sequencer.reported(made, HANG).await,
-            "{:#?}",
-            running.pipeline.view().status()
-        );
+        rig.reported(made, &running).await;
         rig.check(&BTreeSet::new()).await;
         assert!(running.pipeline.drain(HANG).await);
     }

@@ -322,7 +322,7 @@ impl Rig {
     pub(crate) async fn reported(&self, count: usize, running: &Running) {
         assert!(
             self.sequencer.reported(count, HANG).await,
-            "{:#?} {:#?}",
+            "{count} commitments were not reported within {HANG:?}: {:#?} {:#?}",
             running.pipeline.view().status(),
             running.pipeline.view().pending(Default::default(), None, 10)
         );
