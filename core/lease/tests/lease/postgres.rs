@@ -1,6 +1,6 @@
 //! The lease in a real PostgreSQL server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use set_lease::POSTGRES_TABLE;
@@ -9,7 +9,7 @@ use set_testkit::{Postgres, TcpProxy};
 use crate::{
     cluster::Cluster,
     holder,
-    pair::{self, Eye, Lease},
+    pair::{self, Eye, Lease, Side},
 };
 
 const NAME: &str = "84532001:0x01";
@@ -39,7 +39,7 @@ async fn one_holds_it_and_another_takes_over() {
         ),
         (
             "locked",
-            Box::pin(a_locked_row_costs_the_lease_and_piles_up_nothing(cluster, "h")),
+            Box::pin(a_locked_row_costs_the_lease_and_piles_up_nothing(cluster.clone(), "h")),
         ),
     ])
     .await;
@@ -117,7 +117,7 @@ async fn the_row_decides_on_the_databases_clock(cluster: Arc<Cluster>, name: &'s
         ("b", -1, false, 6),
         ("a", -1, false, 6),
         ("a", 60, false, 5),
-        ("b", 5, true, 6),
+        ("b", 3_600, true, 6),
     ] {
         let row = format!(
             "DELETE FROM set_sidecar_lease WHERE name = '{name}'; INSERT INTO set_sidecar_lease
@@ -127,27 +127,36 @@ async fn the_row_decides_on_the_databases_clock(cluster: Arc<Cluster>, name: &'s
         let side = cluster.lease(name).side("a").await;
         let first = side.until("answered", |state| state.holder.is_some()).await;
         assert_eq!(first.held, !waits, "{holder} {seconds}");
+        if waits {
+            let end = format!("UPDATE set_sidecar_lease SET expires_at = clock_timestamp() WHERE name = '{name}'");
+            cluster.server.run(&end).await.unwrap();
+        }
         assert_eq!(side.won().await.term, term, "{holder} {seconds}");
         side.task.release().await;
     }
 }
 
 async fn a_locked_row_costs_the_lease_and_piles_up_nothing(cluster: Arc<Cluster>, name: &'static str) {
-    let side = cluster.lease(name).side("a").await;
+    let mut lease = cluster.lease(name);
+    // So that there are many attempts while the row is locked. Nobody else wants it, should this machine stall.
+    lease.config.ttl = Duration::from_secs(6);
+    let side = lease.side("a").await;
     side.won().await;
-    let lock = cluster
-        .server
-        .run("BEGIN; SELECT FROM set_sidecar_lease WHERE name = 'h' FOR UPDATE; SELECT pg_sleep(8)");
+    let lock = format!("BEGIN; SELECT FROM set_sidecar_lease WHERE name = '{name}' FOR UPDATE; SELECT pg_sleep(3600)");
+    let lock = cluster.server.run(&lock);
     let watch = async {
         side.lost().await;
-        // Long after the first attempt, and shortly before the lock is gone.
-        let waiting = "SELECT pg_sleep(4); SELECT count(*) FROM pg_stat_activity
+        // Long after the first attempt.
+        let waiting = "SELECT pg_sleep(8); SELECT count(*) FROM pg_stat_activity
                        WHERE application_name = 'set-sidecar' AND wait_event_type = 'Lock'";
         let waiting: usize = cluster.server.run(waiting).await.unwrap()[1].parse().unwrap();
         assert!(waiting <= 3, "{waiting} statements wait for the lock");
+        assert!(!side.leadership.holds(), "{:?}", side.leadership.state());
+        let unlock = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        assert_eq!(cluster.server.run(unlock).await.unwrap(), ["t"]);
     };
     let (locked, ()) = tokio::join!(lock, watch);
-    locked.unwrap();
+    locked.unwrap_err();
     side.won().await;
 }
 
@@ -206,9 +215,9 @@ async fn tls_checks_the_servers_certificate_and_name() {
     ] {
         let Lease { kind, config, .. } = cluster.lease_by(&url, NAME);
         match set_lease::start(kind, config, NAME.to_owned(), "b".to_owned()).await {
-            Ok((leadership, _task)) => {
-                let mut changes = leadership.changes();
-                let state = changes.wait_for(|state| state.error.is_some()).await.unwrap();
+            Ok((leadership, task)) => {
+                let side = Side { leadership, task };
+                let state = side.until("refused", |state| state.error.is_some()).await;
                 let error = state.error.as_deref().unwrap();
                 assert!(error.contains("certificate"), "{name}: {error}");
             }
