@@ -23,7 +23,7 @@ use tempfile::TempDir;
 /// Long enough for a debug build on a busy machine; nothing waits for it when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Another program's state changes without telling anybody: asking is the only event there is.
-const ASK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Owns the contracts.
 pub(crate) const OWNER: usize = 0;
 /// Is authorised from the beginning.
@@ -80,11 +80,18 @@ impl Desk {
         } else {
             format!("rpc_urls = [\"{node}\"]")
         };
+        // A machine that stalls for a while is no fault of the node.
+        let timeout = if chain.contains("rpc_timeout") {
+            ""
+        } else {
+            "rpc_timeout = \"30s\""
+        };
         let text = format!(
             r#"
             [chain]
             addresses = "addresses.json"
             {nodes}
+            {timeout}
             {chain}
             [block]
             time = "1s"
@@ -129,6 +136,7 @@ impl Desk {
             ])
             .args(["--overlay".into(), self.file().into_os_string()])
             .args(["--log-format", "text"])
+            .echo()
             .env("NO_COLOR", "1")
             .env("SET_SEQUENCER_API_KEY", self.stack.sequencer.admin_key())
             .env("FIRST_KEY", key(FIRST))
@@ -150,6 +158,17 @@ impl Desk {
             rpc: Rpc::new(rpc.parse().unwrap()),
             admin,
         }
+    }
+
+    /// Waits until so many commitments were reported.
+    pub(crate) async fn reported(&self, count: usize) {
+        let reported = self.stack.sequencer.reported(count, PATIENCE).await;
+        let missing = self.stack.sequencer.unreported().len();
+        let made = self.stack.sequencer.commitments().len();
+        assert!(
+            reported,
+            "{count} commitments were to be reported within {PATIENCE:?}, and {missing} of {made} are not"
+        );
     }
 
     /// Whether the registry takes commitments from an account.

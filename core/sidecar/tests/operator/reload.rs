@@ -94,14 +94,14 @@ async fn accounts_come_and_go() {
         }
     };
     commit(2);
-    assert!(desk.stack.sequencer.reported(8, PATIENCE).await);
+    desk.reported(8).await;
 
     desk.write(&signers("\"second\""));
     sidecar.hang_up();
     let gone = |status: &serde_json::Value| account(status, FIRST).is_none() && account(status, SECOND).is_some();
     sidecar.status("the second account alone", gone).await;
     commit(2);
-    assert!(desk.stack.sequencer.reported(16, PATIENCE).await);
+    desk.reported(16).await;
     let senders = desk.anchored_once_by().await;
     assert_eq!(senders[&Anvil::account(FIRST).address()], 8);
     assert_eq!(senders[&Anvil::account(SECOND).address()], 8);
@@ -116,6 +116,6 @@ async fn accounts_come_and_go() {
     };
     sidecar.status("both accounts", both).await;
     commit(1);
-    assert!(desk.stack.sequencer.reported(20, PATIENCE).await);
+    desk.reported(20).await;
     desk.anchored_once_by().await;
 }

@@ -31,7 +31,7 @@ async fn it_is_watched_and_commits_nothing() {
     for stream in desk.stack.sequencer.streams() {
         desk.stack.sequencer.commit(stream, 2);
     }
-    assert!(desk.stack.sequencer.reported(3, PATIENCE).await);
+    desk.reported(3).await;
     let senders = desk.anchored_once_by().await;
     assert_eq!(
         senders.into_keys().collect::<Vec<_>>(),
