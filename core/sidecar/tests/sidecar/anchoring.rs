@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use set_testkit::{
     Sequencer,
     sequencer::{Defect, Faults, Load, Preload, RateLimit},
 };
 
-use crate::stage::{PATIENCE, Stage, plugin_file};
+use crate::{
+    stage::{Stage, plugin_file},
+    watch,
+};
 
 const STREAMS: usize = 3;
 const BATCHES: usize = 5;
@@ -44,14 +47,12 @@ async fn plugins_linked_in_or_loaded_give_the_same_chain() {
         .unwrap();
     files.reported(STREAMS * BATCHES).await;
     files.assert_all_anchored().await;
-    let plugins = sidecar.call("set_listPlugins", json!([])).await.unwrap();
-    for plugin in plugins.as_array().unwrap() {
-        assert_eq!(
-            (&plugin["builtin"], &plugin["state"]),
-            (&json!(false), &json!("started")),
-            "{plugin}"
-        );
-    }
+    let from_files = |plugins: &Value| {
+        let mut plugins = plugins.as_array().unwrap().iter();
+        plugins.all(|plugin| plugin["builtin"] == false && plugin["state"] == "started")
+    };
+    let list = ("set_listPlugins", json!([]));
+    watch::answer(&sidecar, "every plugin from a file", list, from_files).await;
     assert!(sidecar.stop().await.unwrap().success());
 
     let commitments = linked.sequencer().commitments();
@@ -73,12 +74,14 @@ async fn a_bad_commitment_stops_its_own_stream_alone() {
     let sidecar = stage.sidecar().start().await.unwrap();
     stage.reported(good.len() + 1).await;
 
-    let answer = |batch| sidecar.call("set_getCommitment", json!([batch]));
-    let stuck = answer(bad.batch_id).await.unwrap();
-    assert_eq!(stuck["stage"], "quarantined", "{stuck}");
+    // The bad one may be found out after the good ones are through.
+    let stays = async |batch, stage: &str| {
+        let asked = ("set_getCommitment", json!([batch]));
+        watch::answer(&sidecar, stage, asked, |answer| answer["stage"] == stage).await
+    };
+    let stuck = stays(bad.batch_id, "quarantined").await;
     assert!(stuck["reason"].as_str().unwrap().contains("new_state_root"), "{stuck}");
-    let waiting = answer(behind.batch_id).await.unwrap();
-    assert_eq!(waiting["stage"], "blocked", "{waiting}");
+    let waiting = stays(behind.batch_id, "blocked").await;
     assert!(waiting["reason"].is_string(), "{waiting}");
     let records = stage
         .records(&[good[0].clone(), good[1].clone(), bad, behind, beside])
@@ -100,20 +103,10 @@ async fn what_policy_holds_waits_with_its_reason() {
     let first = stage.sequencer().commit(stream, 2);
     let sidecar = stage.sidecar().overlay(&overlay).start().await.unwrap();
 
-    let held = tokio::time::timeout(PATIENCE, async {
-        let mut ticks = tokio::time::interval(Duration::from_millis(100));
-        loop {
-            ticks.tick().await;
-            let answer = sidecar
-                .call("set_pendingCommitments", json!({"stage": "held"}))
-                .await
-                .unwrap();
-            if let Some(item) = answer["items"].get(0) {
-                return item.clone();
-            }
-        }
-    });
-    let held = held.await.unwrap();
+    let list = ("set_pendingCommitments", json!({"stage": "held"}));
+    let found = |answer: &Value| answer["items"].get(0).is_some();
+    let answer = watch::answer(&sidecar, "the first one held", list, found).await;
+    let held = &answer["items"][0];
     assert_eq!(held["batchId"], json!(first.batch_id));
     assert!(held["reason"].as_str().unwrap().contains("min_events"), "{held}");
 

@@ -1,6 +1,6 @@
 //! kill -9 at each step of a commitment's life, with and without the data directory.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use alloy::sol_types::SolCall;
 use serde_json::Value;
@@ -95,7 +95,7 @@ async fn killed(Case { step, keeps_data }: Case) {
     let running = sidecar.start().await.unwrap();
     reach(&stage, step, &running, &gate).await;
     running.process.kill();
-    running.process.wait(Duration::from_secs(10)).await.unwrap();
+    running.process.wait(PATIENCE).await.unwrap();
     if step == Step::SentAndLost {
         let _: Value = stage.chain().call("anvil_dropAllTransactions", ()).await.unwrap();
     }

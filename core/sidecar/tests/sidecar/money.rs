@@ -34,10 +34,9 @@ async fn an_empty_account_waits_for_money_and_says_how_much_it_has() {
         .line_with("alarm=\"insufficient_funds\"", PATIENCE)
         .await
         .unwrap();
-    let (_, health) = watch::health(&sidecar, "healthz").await;
-    assert!(health.contains(&account.to_string()), "{health}");
+    watch::health_says(&sidecar, "healthz", &account.to_string()).await;
     // Nothing is lost, and callers are still served.
-    assert_eq!(watch::health(&sidecar, "readyz").await.0, 200);
+    watch::health_is(&sidecar, "readyz", 200, "").await;
     assert_eq!(stage.sequencer().unreported().len(), during);
 
     stage

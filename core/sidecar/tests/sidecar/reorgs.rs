@@ -18,6 +18,8 @@ async fn start(stage: &Stage) -> Sidecar {
         .quick_sidecar()
         .set("commitment.report_at", "safe")
         .set("txmgr.watch_until", "finalized")
+        // What was once in a block keeps its bytes for ten times as long, however slow this machine is.
+        .set("txmgr.resubmission_timeout", "30s")
         .start()
         .await
         .unwrap()
@@ -46,10 +48,10 @@ async fn include(stage: &Stage, sidecar: &Sidecar, times: usize) -> (usize, u64)
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_undone_before_it_is_safe_goes_out_again_in_silence() {
     let (stage, sidecar) = settling(51, 3).await;
-    let (made, head) = include(&stage, &sidecar, 2).await;
+    let (made, _) = include(&stage, &sidecar, 2).await;
     let before = stage.committed().await;
     // Deeper than what just went out.
-    stage.chain().reorg(head - stage.stack.contracts.block).await.unwrap();
+    stage.undo_after(stage.stack.contracts.block).await;
     sidecar
         .process
         .line_with("a reorg took the transaction's block away", crate::stage::PATIENCE)
@@ -81,12 +83,9 @@ async fn what_is_undone_after_its_report_raises_an_alarm_and_comes_back() {
     })
     .await;
 
-    // The pool takes nothing for a while.
-    stage
-        .node
-        .inject(Rule::on_send(Action::error("txpool is full")).times(4));
-    let depth = stage.chain().block_number().await.unwrap() - stage.stack.contracts.block;
-    stage.chain().reorg(depth).await.unwrap();
+    // The pool takes nothing until the alarm was seen.
+    stage.node.inject(Rule::on_send(Action::error("txpool is full")));
+    stage.undo_after(stage.stack.contracts.block).await;
     let status = watch::status(&sidecar, "the alarm", |status| {
         watch::alarm(status, "reorg_after_report").is_some_and(|alarm| alarm["count"] == made)
     })
@@ -99,6 +98,7 @@ async fn what_is_undone_after_its_report_raises_an_alarm_and_comes_back() {
     watch::metric_is(&sidecar, "set_pipeline_alarm", &[("kind", "reorg_after_report")], 1.0).await;
     assert!(watch::logged(&sidecar, "reorg_after_report"));
 
+    settled_to(&stage, head, 0);
     watch::status(&sidecar, "the end of the alarm", watch::is_well).await;
     watch::metric_is(&sidecar, "set_pipeline_alarm", &[("kind", "reorg_after_report")], 0.0).await;
     // The same bytes went out again, so that what was reported is true again.
@@ -112,9 +112,8 @@ async fn a_reorg_deeper_than_what_is_in_flight_is_repaired() {
     for _ in 0..4 {
         made += include(&stage, &sidecar, 1).await.0;
     }
-    let depth = stage.chain().block_number().await.unwrap() - stage.stack.contracts.block;
     stage.chain().mine(12).await.unwrap();
-    stage.chain().reorg(depth + 12).await.unwrap();
+    stage.undo_after(stage.stack.contracts.block).await;
     let (more, head) = include(&stage, &sidecar, 2).await;
     settled_to(&stage, head, head);
     stage.reported(made + more).await;
@@ -128,8 +127,7 @@ async fn without_its_data_a_restarted_sidecar_repairs_what_is_undone() {
     let (made, _) = include(&stage, &sidecar, 2).await;
     sidecar.process.kill();
     sidecar.process.wait(crate::stage::PATIENCE).await.unwrap();
-    let depth = stage.chain().block_number().await.unwrap() - stage.stack.contracts.block;
-    stage.chain().reorg(depth).await.unwrap();
+    stage.undo_after(stage.stack.contracts.block).await;
     let sidecar = start(&stage).await;
     let (more, head) = include(&stage, &sidecar, 1).await;
     settled_to(&stage, head, head);
@@ -150,7 +148,9 @@ async fn a_tag_that_moves_back_or_vanishes_undoes_nothing() {
     let mut made = first;
     let unknown = [Action::Answer(Value::Null), Action::error("safe block not found")];
     for action in unknown {
-        stage.node.replace([Rule::on_tag("safe", action)]);
+        stage
+            .node
+            .replace([Rule::on_tag("safe", action), Rule::pin("finalized", 0)]);
         tag_is("no safe block", &Value::is_null).await;
         made += include(&stage, &sidecar, 1).await.0;
     }

@@ -26,7 +26,7 @@ async fn killed_again_and_again(stage: &Stage, sidecar: &SidecarBuilder) {
         let running = sidecar.start().await.unwrap();
         stage.reported(reported).await;
         running.process.kill();
-        running.process.wait(Duration::from_secs(10)).await.unwrap();
+        running.process.wait(PATIENCE).await.unwrap();
     }
     let running = sidecar.start().await.unwrap();
     stage.reported(BATCHES).await;
@@ -44,13 +44,18 @@ async fn a_stop_waits_for_what_is_on_its_way() {
     let stage = Stage::with(Sequencer::builder().seed(14).streams(0).preload(preload)).await;
     let running = stage
         .sidecar()
+        // What is ready waits so long for what is still being checked, so that one call takes all of it.
+        .set("commitment.poll_interval", "1m")
+        .set("commitment.blocked_recheck", "1m")
+        .set("sidecar.shutdown_timeout", "100s")
         .set("sidecar.log", "info,set_txmgr=debug")
         .start()
         .await
         .unwrap();
     let sent = running.process.line_with("transaction sent", PATIENCE);
     sent.await.unwrap();
-    assert!(running.stop().await.unwrap().success());
+    running.process.terminate();
+    assert!(running.process.wait(PATIENCE).await.unwrap().success());
     assert_eq!(
         stage.committed().await.len(),
         20,

@@ -22,8 +22,7 @@ async fn seen_as_down(sidecar: &Sidecar, reason: &str) {
     })
     .await;
     assert_eq!(watch::in_stage(&status, "quarantined"), 0, "{status}");
-    let (_, health) = watch::health(sidecar, "healthz").await;
-    assert!(health.contains(reason), "{health}");
+    watch::health_says(sidecar, "healthz", reason).await;
     sidecar
         .process
         .line_with("the source does not answer", PATIENCE)
@@ -91,15 +90,21 @@ async fn down_at_start_and_away_for_a_while_it_is_waited_for() {
     stage.reported(made).await;
     sidecar.ready().await.unwrap();
 
-    made += stage.commit_everywhere(1).len();
+    // Without blocks they stay on their way.
+    stage.chain().set_block_time(0).await.unwrap();
+    let sent = stage.commit_everywhere(1).len();
+    made += sent;
     watch::status(&sidecar, "them on their way", |status| {
-        ["planned", "sent", "included"]
-            .iter()
-            .any(|stage| watch::in_stage(status, stage) > 0)
+        watch::in_stage(status, "sent") == sent
     })
     .await;
     stage.stack.sequencer.go_down().await;
     seen_as_down(&sidecar, "").await;
+    stage.chain().set_block_time(1).await.unwrap();
+    watch::status(&sidecar, "them in blocks and not reported", |status| {
+        watch::in_stage(status, "included") == sent
+    })
+    .await;
     stage.stack.sequencer.come_back().await.unwrap();
     stage.reported(made).await;
     seen_as_up(&sidecar).await;
@@ -155,8 +160,10 @@ async fn answers_that_are_bad_in_part_stop_nothing() {
     assert!(reports.len() < 2 * made, "{} reports of {made}", reports.len());
 }
 
-fn window_alarm(status: &Value) -> Option<&Value> {
-    watch::alarm(status, "window_full")
+/// Whether there is an alarm of a full window, which says what it is full of.
+fn says(status: &Value, of: &str) -> bool {
+    let message = watch::alarm(status, "window_full").and_then(|alarm| alarm["message"].as_str());
+    message.is_some_and(|message| message.contains(of))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,20 +191,16 @@ async fn a_window_full_of_what_is_anchored_does_not_stop_known_streams() {
     // Nobody can know of this one before the window moves.
     let hidden = stage.sequencer().open_stream(1);
     stage.sequencer().commit(hidden, 2);
-    let status = watch::status(&sidecar, "the alarm", |status| window_alarm(status).is_some()).await;
-    let message = window_alarm(&status).unwrap()["message"].as_str().unwrap();
-    assert!(message.contains("12 included"), "{message}");
+    let status = watch::status(&sidecar, "the alarm", |status| says(status, "12 included")).await;
     assert_eq!(status["pipeline"]["window"]["stages"], json!({"included": WINDOW}));
     watch::metric_is(&sidecar, "set_pipeline_window_full", &[], 1.0).await;
     assert_eq!(stage.committed().await.len(), made);
 
-    stage.node.heal();
     settled(stage.chain().block_number().await.unwrap());
     watch::status(&sidecar, "the hidden one", |status| {
         watch::in_stage(status, "included") == 1
     })
     .await;
-    stage.node.heal();
     settled(stage.chain().block_number().await.unwrap());
     stage.reported(made + 1).await;
     watch::status(&sidecar, "the end of the alarm", watch::is_well).await;
@@ -233,11 +236,11 @@ async fn five_thousand_that_cannot_be_anchored_do_not_stop_known_streams() {
     // A new run knows the streams only by what is on chain.
     let sidecar = stage.quick_sidecar().start().await.unwrap();
     stage.reported(made).await;
-    let status = watch::status(&sidecar, "the alarm", |status| window_alarm(status).is_some()).await;
-    let message = window_alarm(&status).unwrap()["message"].as_str().unwrap();
-    assert!(message.contains("quarantined"), "{message}");
-    let set_aside = watch::in_stage(&status, "quarantined") + watch::in_stage(&status, "blocked");
-    assert_eq!(set_aside, bad.len(), "{status}");
+    let status = watch::status(&sidecar, "the alarm, and all bad ones set aside", |status| {
+        let set_aside = watch::in_stage(status, "quarantined") + watch::in_stage(status, "blocked");
+        says(status, "quarantined") && set_aside == bad.len()
+    })
+    .await;
     assert_eq!(status["pipeline"]["source"]["windowFull"], json!(true));
     let mut waiting: Vec<_> = stage.sequencer().unreported();
     waiting.retain(|commitment| commitment.stream() == unknown);

@@ -123,14 +123,9 @@ async fn the_state_of_everything_is_on_show() {
     }
     assert!(!status.to_string().contains(stage.sequencer().admin_key()));
 
-    let get = async |path: &str| {
-        let answer = reqwest::get(sidecar.health.join(path).unwrap()).await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    };
     for path in ["livez", "readyz", "healthz"] {
-        let (status, text) = get(path).await;
-        assert_eq!(status, 200, "{path}: {text}");
+        watch::health_is(&sidecar, path, 200, "").await;
     }
-    let (_, metrics) = get("metrics").await;
+    let (_, metrics) = watch::health(&sidecar, "metrics").await;
     assert!(metrics.lines().any(|line| line.starts_with("set_")), "{metrics}");
 }

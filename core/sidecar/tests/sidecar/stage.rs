@@ -86,11 +86,22 @@ impl Stage {
 
     /// Waits until so many commitments were reported.
     pub(crate) async fn reported(&self, count: usize) {
+        let reported = self.sequencer().reported(count, PATIENCE).await;
+        let missing: Vec<_> = self.sequencer().unreported();
+        let missing: Vec<_> = missing.iter().map(|commitment| commitment.batch_id).collect();
         assert!(
-            self.sequencer().reported(count, PATIENCE).await,
-            "only {} of {count} commitments were reported in time",
-            self.sequencer().commitments().len() - self.sequencer().unreported().len(),
+            reported,
+            "{count} commitments were to be reported within {PATIENCE:?}; {} were, and not {missing:?}",
+            self.sequencer().commitments().len() - missing.len(),
         );
+    }
+
+    /// Replaces every block after `block` by an empty one, whatever the chain makes meanwhile, and goes on.
+    pub(crate) async fn undo_after(&self, block: u64) {
+        self.chain().set_block_time(0).await.unwrap();
+        let depth = self.chain().block_number().await.unwrap() - block;
+        self.chain().reorg(depth).await.unwrap();
+        self.chain().set_block_time(1).await.unwrap();
     }
 
     /// What the registry holds of each commitment, without the time of the block.

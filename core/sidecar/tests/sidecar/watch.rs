@@ -12,19 +12,29 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// Waits until `set_status` is as wanted, and gives it.
 pub(crate) async fn status(sidecar: &Sidecar, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    answer(sidecar, what, ("set_status", json!([])), wanted).await
+}
+
+/// Waits until a method, with its parameters, answers as wanted, and gives the answer.
+pub(crate) async fn answer(
+    sidecar: &Sidecar,
+    what: &str,
+    (method, params): (&str, Value),
+    wanted: impl Fn(&Value) -> bool,
+) -> Value {
     let mut last = Value::Null;
     let search = async {
         let mut ticks = tokio::time::interval(ASK_EVERY);
         loop {
             ticks.tick().await;
-            last = sidecar.call("set_status", json!([])).await.unwrap();
+            last = sidecar.call(method, params.clone()).await.unwrap();
             if wanted(&last) {
                 return;
             }
         }
     };
     let found = tokio::time::timeout(PATIENCE, search).await;
-    assert!(found.is_ok(), "never saw {what}; the status stays {last:#}");
+    assert!(found.is_ok(), "never saw {what}; {method} stays {last:#}");
     last
 }
 
@@ -78,6 +88,36 @@ fn lists<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
 pub(crate) async fn health(sidecar: &Sidecar, path: &str) -> (u16, String) {
     let answer = reqwest::get(sidecar.health.join(path).unwrap()).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// Waits until one of the health server's routes answers with this status and with a text that contains `said`:
+/// a machine that stalls makes a node look unreachable for a moment.
+pub(crate) async fn health_is(sidecar: &Sidecar, path: &str, status: u16, said: &str) {
+    health_until(sidecar, path, &format!("{status} with `{said}`"), |found, text| {
+        found == status && text.contains(said)
+    })
+    .await;
+}
+
+/// Waits until one of the health server's routes says this, with whatever status.
+pub(crate) async fn health_says(sidecar: &Sidecar, path: &str, said: &str) {
+    health_until(sidecar, path, &format!("`{said}`"), |_, text| text.contains(said)).await;
+}
+
+async fn health_until(sidecar: &Sidecar, path: &str, what: &str, wanted: impl Fn(u16, &str) -> bool) {
+    let mut last = None;
+    let search = async {
+        let mut ticks = tokio::time::interval(ASK_EVERY);
+        loop {
+            ticks.tick().await;
+            let (status, text) = last.insert(health(sidecar, path).await);
+            if wanted(*status, text) {
+                return;
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    assert!(found.is_ok(), "/{path} never answered {what}; it stays {last:?}");
 }
 
 /// A metric's value, summed over the series that bear these labels; `None` where there is no such series.
