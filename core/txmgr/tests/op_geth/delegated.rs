@@ -1,7 +1,5 @@
 //! An account that delegates to code (EIP-7702), of which the pool takes one transaction at a time.
 
-use std::sync::Arc;
-
 use alloy::{
     consensus::{SignableTransaction, TxEip7702, TxEnvelope},
     eips::{eip2718::Encodable2718, eip7702::Authorization},
@@ -11,11 +9,11 @@ use alloy::{
 };
 use alloy_primitives::{Address, U256};
 use set_testkit::{anvil::DEVNET_CHAIN_ID, op_stack::transaction};
-use set_txmgr::{AlarmKind, LocalKey, TxEvent};
+use set_txmgr::{AlarmKind, TxEvent};
 
 use crate::{
-    fixture::{Account, patient, transfer},
-    rig::{STACK, ether},
+    fixture::{patient, transfer},
+    rig::{STACK, ether, manager_of},
 };
 
 #[tokio::test]
@@ -46,9 +44,7 @@ async fn a_delegated_account_sends_one_by_one() {
     let code = chain.provider().get_code_at(key.address()).await.unwrap();
     assert!(code.starts_with(&[0xef, 0x01, 0x00]), "{code}");
 
-    let mut account = Account::on(DEVNET_CHAIN_ID, chain.rpc_url(), patient(), |parts| {
-        parts.signer = Arc::new(LocalKey::from(key));
-    });
+    let mut account = manager_of(key, chain.rpc_url(), patient());
     account.alarm(AlarmKind::HasCode, true).await;
     for _ in 0..3 {
         account.manager.submit(transfer(1)).await.unwrap();

@@ -10,20 +10,20 @@ use set_txmgr::{BlockShare, Call, TxConfig, TxEvent};
 
 use crate::{
     fixture::{patient, transfer},
-    rig::{Halt, Heads, STACK, account, account_at, ether, noise},
+    rig::{Heads, STACK, account, account_at, ether, noise},
 };
 
 /// Above what the manager offers by itself.
 const TIP: u128 = 2_000_000_000;
 
 /// Sends `call` while a crowd that pays more fills `blocks` blocks with `each`, `per_block` to a block. The call must
-/// wait until there is room, with nobody concluding anything from its waiting.
+/// wait until there is room, with nobody concluding anything from its waiting. The chain goes on meanwhile: one that makes
+/// up for a halt makes blocks in such a hurry that they have room and leave out what waits.
 async fn crowded_out(chain: &Turn<'_>, each: TxEip1559, per_block: u64, blocks: u64, call: Call) {
     let crowd = chain.account(ether(20)).await.unwrap();
     let proxy = RpcProxy::start(chain.rpc_url().clone()).await.unwrap();
     let mut account = account_at(chain, &proxy.url(), patient()).await;
     account.status(|status| status.account_nonce == Some(0)).await;
-    let halt = Halt::of(chain);
     let mut filling = Vec::new();
     for nonce in 0..per_block * blocks {
         let tx = TxEip1559 {
@@ -38,7 +38,6 @@ async fn crowded_out(chain: &Turn<'_>, each: TxEip1559, per_block: u64, blocks: 
         TxEvent::Sent { id: sent, hash, .. } if sent == id => hash,
         other => panic!("{other:?}"),
     };
-    drop(halt);
     let (_, hash, block) = account.included().await;
     assert_eq!(hash, first);
     let mut full = Vec::new();

@@ -1,18 +1,14 @@
 //! Queues of nonces, as op-geth's pool keeps them.
 
-use std::sync::Arc;
-
 use alloy::{consensus::TxEip1559, network::ReceiptResponse, providers::Provider};
-use alloy_primitives::{U256, keccak256};
-use set_testkit::{
-    anvil::DEVNET_CHAIN_ID,
-    op_stack::{signed, transaction},
-};
-use set_txmgr::{BlockShare, LocalKey, TxConfig, TxEvent};
+use alloy_primitives::U256;
+use set_testkit::op_stack::{signed, transaction};
+use set_txmgr::{BlockShare, TxConfig, TxEvent, TxStatus};
+use tokio::time::timeout;
 
 use crate::{
-    fixture::{Account, patient, transfer},
-    rig::{Halt, STACK, account, ether},
+    fixture::{patient, transfer},
+    rig::{Halt, PATIENCE, STACK, ether, halted_account, manager_of},
 };
 
 /// The pool keeps as many behind a gap, and any number that has none.
@@ -27,14 +23,11 @@ async fn as_many_as_may_be_in_flight_wait_in_the_pool_and_land_in_order() {
         max_block_share: BlockShare::Off,
         ..patient()
     };
-    let mut account = account(&chain, config).await;
-    account.status(|status| status.account_nonce == Some(0)).await;
-    let halt = Halt::of(&chain);
+    let (mut account, halt) = halted_account(&chain, config).await;
     for nonce in 0..QUEUED {
         assert_eq!(account.send(1).await.0, nonce);
     }
-    let pending = chain.provider().get_transaction_count(account.manager.address());
-    assert_eq!(pending.pending().await.unwrap(), QUEUED);
+    chain.pending(account.manager.address(), QUEUED).await.unwrap();
     drop(halt);
     for nonce in 0..QUEUED {
         assert_eq!(account.included().await.0, nonce);
@@ -49,30 +42,43 @@ async fn behind_a_gap_the_pool_keeps_so_many_and_forgets_the_rest_silently() {
     let chain = STACK.shared().await;
     let provider = chain.provider();
     let key = chain.account(ether(1)).await.unwrap();
-    for nonce in (1..=QUEUED + 6).chain([0]) {
+    let send = async |nonce| {
         let tx = TxEip1559 { nonce, ..transaction() };
-        chain.send(&signed(tx, &key)).await.unwrap();
-        if nonce == QUEUED + 6 {
-            let pending = provider.get_transaction_count(key.address()).pending();
-            assert_eq!(pending.await.unwrap(), 0);
-        }
-    }
-    let last = TxEip1559 {
-        nonce: QUEUED,
-        ..transaction()
+        chain.send(&signed(tx, &key)).await.unwrap()
     };
-    let hash = keccak256(signed(last, &key));
-    chain.receipt(hash).await.unwrap();
+    let mut behind = Vec::new();
+    for nonce in 1..=QUEUED + 6 {
+        behind.push(send(nonce).await);
+    }
+    let (kept, forgotten) = behind.split_at(QUEUED as usize);
+    // It answers first, and counts afterwards.
+    let forgets = async {
+        for hash in forgotten {
+            while provider.get_transaction_by_hash(*hash).await.unwrap().is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    timeout(PATIENCE, forgets).await.expect("the pool forgets nothing");
+    for hash in kept {
+        assert!(provider.get_transaction_by_hash(*hash).await.unwrap().is_some());
+    }
+    let count = provider.get_transaction_count(key.address()).pending();
+    assert_eq!(count.await.unwrap(), 0);
+    send(0).await;
+    chain.receipt(kept[kept.len() - 1]).await.unwrap();
     let count = provider.get_transaction_count(key.address()).pending();
     assert_eq!(count.await.unwrap(), QUEUED + 1);
 }
 
-/// Somebody with the same key sent ahead: the pool holds it silently until the manager has filled the gap.
+/// Somebody with the same key sent ahead: the pool holds it silently until the manager has filled the gap. No block
+/// comes before the manager has given that nonce away too.
 #[tokio::test]
 #[ignore = "needs op-stack/build; scripts/test op-stack runs it"]
 async fn a_strangers_transaction_behind_a_gap_supersedes_one_call_and_no_more() {
-    let chain = STACK.shared().await;
+    let chain = STACK.alone().await;
     let key = chain.account(ether(1)).await.unwrap();
+    let halt = Halt::of(&chain).await;
     let foreign = TxEip1559 {
         nonce: 1,
         // More than the manager goes up to.
@@ -82,13 +88,14 @@ async fn a_strangers_transaction_behind_a_gap_supersedes_one_call_and_no_more() 
         ..transaction()
     };
     let foreign = chain.send(&signed(foreign, &key)).await.unwrap();
-    let mut account = Account::on(DEVNET_CHAIN_ID, chain.rpc_url(), patient(), |parts| {
-        parts.signer = Arc::new(LocalKey::from(key));
-    });
+    let mut account = manager_of(key, chain.rpc_url(), patient());
     let mut waiting = Vec::new();
     for _ in 0..3 {
         waiting.push(account.manager.submit(transfer(1)).await.unwrap());
     }
+    let given_away = |status: &TxStatus| status.in_flight.iter().any(|sent| sent.nonce == 1);
+    account.status(given_away).await;
+    drop(halt);
     let (mut included, mut superseded) = (Vec::new(), 0);
     while !waiting.is_empty() {
         match account.outcome().await {

@@ -1,18 +1,24 @@
 //! The stack under test, and accounts on it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
+use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::{Bytes, U256, keccak256};
+use serde_json::{Value, json};
 use set_chain::ChainView;
 use set_testkit::{
+    Rpc,
     anvil::DEVNET_CHAIN_ID,
     op_stack::{OpStack, Parts, SharedStack, Turn},
 };
 use set_txmgr::{LocalKey, TxConfig};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{runtime::Runtime, sync::watch, task::JoinHandle, time::timeout};
 use url::Url;
 
 use crate::fixture::Account;
+
+/// Longest wait for anything; only a broken chain gets there.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// op-geth and op-node, with a block every second: most of what is tested here waits for blocks.
 pub(crate) static STACK: SharedStack = SharedStack::new(|| {
@@ -34,27 +40,51 @@ pub(crate) async fn account(chain: &Turn<'_>, config: TxConfig) -> Account {
     account_at(chain, chain.rpc_url(), config).await
 }
 
+/// The same on a chain that is halted. The manager has seen the newest block before it sends anything, and so takes none
+/// for one that could have held what it sent.
+pub(crate) async fn halted_account(chain: &Turn<'_>, config: TxConfig) -> (Account, Halt) {
+    let key = chain.account(ether(1)).await.unwrap();
+    let halt = Halt::of(chain).await;
+    let account = manager_of(key, chain.rpc_url(), config);
+    account.account_nonce(0).await;
+    (account, halt)
+}
+
 /// The same, behind another URL.
 pub(crate) async fn account_at(chain: &Turn<'_>, url: &Url, config: TxConfig) -> Account {
-    let key = chain.account(ether(1)).await.unwrap();
+    manager_of(chain.account(ether(1)).await.unwrap(), url, config)
+}
+
+/// The transaction manager of an account.
+pub(crate) fn manager_of(key: PrivateKeySigner, url: &Url, config: TxConfig) -> Account {
     Account::on(DEVNET_CHAIN_ID, url, config, |parts| {
         parts.signer = Arc::new(LocalKey::from(key));
     })
 }
 
-/// Keeps the chain from making blocks until it is dropped.
-pub(crate) struct Halt<'a>(&'a OpStack);
+/// Keeps the chain from making blocks until it is dropped: none is on its way either.
+pub(crate) struct Halt {
+    op_node: Rpc,
+    head: Value,
+}
 
-impl<'a> Halt<'a> {
-    pub(crate) fn of(chain: &'a OpStack) -> Self {
-        chain.node().freeze();
-        Self(chain)
+impl Halt {
+    pub(crate) async fn of(chain: &OpStack) -> Self {
+        let op_node = Rpc::new(chain.node_url().clone());
+        let head = op_node.call("admin_stopSequencer", json!([])).await.unwrap();
+        Self { op_node, head }
     }
 }
 
-impl Drop for Halt<'_> {
+impl Drop for Halt {
+    /// A case that fails is to leave a chain that goes on, and nothing can be awaited here: hence the thread.
     fn drop(&mut self) {
-        self.0.node().thaw();
+        let (op_node, head) = (self.op_node.url().clone(), self.head.take());
+        let start = async move { Rpc::new(op_node).call("admin_startSequencer", json!([head])).await };
+        let started = thread::spawn(|| Runtime::new().unwrap().block_on(start)).join();
+        if !thread::panicking() {
+            started.unwrap().unwrap();
+        }
     }
 }
 
@@ -80,7 +110,11 @@ impl Heads {
     pub(crate) async fn next(&mut self) -> Arc<ChainView> {
         let last = self.last;
         let newer = |view: &Arc<ChainView>| view.latest.is_some_and(|head| head.block.number > last);
-        let view = self.views.wait_for(newer).await.unwrap().clone();
+        let waited = timeout(PATIENCE, self.views.wait_for(newer)).await;
+        let view = match waited.map(|view| view.expect("the tracker ended").clone()) {
+            Ok(view) => view,
+            Err(_) => panic!("no block after {last}: {:?}", self.views.borrow()),
+        };
         self.last = view.latest.unwrap().block.number;
         view
     }
