@@ -14,6 +14,8 @@ const JOVIAN_LENGTH: usize = 178;
 pub(crate) struct Attributes {
     base_fee_scalar: U256,
     blob_base_fee_scalar: U256,
+    /// The number of the L1 block that the block takes its origin from.
+    pub(crate) l1_block: u64,
     base_fee: U256,
     blob_base_fee: U256,
     pub(crate) operator_fee_scalar: U256,
@@ -28,6 +30,7 @@ impl Attributes {
         Self {
             base_fee_scalar: number(4, 8),
             blob_base_fee_scalar: number(8, 12),
+            l1_block: number(28, 36).to(),
             base_fee: number(36, 68),
             blob_base_fee: number(68, 100),
             operator_fee_scalar: number(164, 168),

@@ -1,13 +1,16 @@
 //! Deposits: what every block starts with, and what users send from L1.
 
+use std::time::Duration;
+
 use alloy::{network::ReceiptResponse, providers::Provider, signers::local::PrivateKeySigner};
 use alloy_primitives::{Address, B256, U256, address};
 use alloy_sol_types::{SolCall, sol};
 use op_alloy::consensus::OpReceipt;
-use serde_json::json;
+use serde_json::{Value, json};
 use set_testkit::{Anvil, op_stack::Receipt};
+use tokio::time::timeout;
 
-use crate::rig::{Heads, STACK, block};
+use crate::rig::{Heads, PATIENCE, STACK, attributes, block};
 
 /// Who signs for L1's attributes (specification, "Deposits").
 const DEPOSITOR: Address = address!("deaddeaddeaddeaddeaddeaddeaddeaddead0001");
@@ -37,7 +40,19 @@ async fn blocks_and_receipts_with_deposits_are_read() {
         "from": Anvil::account(1).address(), "to": chain.contracts.portal, "value": wei, "gas": "0x100000",
         "input": alloy_primitives::Bytes::from(call.abi_encode()),
     });
-    let _: B256 = chain.l1.call("eth_sendTransaction", (request,)).await.unwrap();
+    let hash: B256 = chain.l1.call("eth_sendTransaction", (request,)).await.unwrap();
+    let on_l1 = async {
+        loop {
+            let receipt: Value = chain.l1.call("eth_getTransactionReceipt", (hash,)).await.unwrap();
+            if !receipt.is_null() {
+                return receipt;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let on_l1 = timeout(PATIENCE, on_l1).await.expect("L1 takes no deposit");
+    assert_eq!(on_l1["status"], "0x1", "{on_l1}");
+    let origin: U256 = on_l1["blockNumber"].as_str().unwrap().parse().unwrap();
 
     let mut number = start.block.number;
     let deposited = loop {
@@ -64,6 +79,11 @@ async fn blocks_and_receipts_with_deposits_are_read() {
         if let Some(position) = transactions[..deposits].iter().position(|tx| to(tx) == Some(payee)) {
             break receipts[position].clone();
         }
+        let behind = attributes(&block).l1_block < origin.to();
+        assert!(
+            behind,
+            "block {number} is past L1 block {origin} and has no deposit of it"
+        );
     };
     assert!(deposited.status());
     assert_eq!(provider.get_balance(payee).await.unwrap(), wei);

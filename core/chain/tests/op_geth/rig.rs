@@ -23,7 +23,7 @@ use crate::attributes::Attributes;
 pub(crate) type Block = <Optimism as Network>::BlockResponse;
 
 /// Longest wait for anything; only a broken stack gets there.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// op-geth and op-node.
 pub(crate) static STACK: SharedStack =

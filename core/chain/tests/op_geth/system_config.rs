@@ -4,7 +4,9 @@ use alloy_primitives::U256;
 use set_chain::DataFees;
 use set_testkit::op_stack::{SystemConfigChange, signed};
 
-use crate::rig::{Heads, STACK, attributes, block_of, carrying, ether, noise};
+use tokio::time::timeout;
+
+use crate::rig::{Heads, PATIENCE, STACK, attributes, block_of, carrying, ether, noise};
 
 #[tokio::test]
 #[ignore = "needs op-stack/build; scripts/test op-stack runs it"]
@@ -45,16 +47,21 @@ async fn fees_and_limits_follow_l1_while_everything_runs() {
     chain.change_system_config(change).await.unwrap();
     let gas = 60_000;
     let expected = U256::from(gas * 4_321 * 100 + 987_654);
-    loop {
-        let quote = DataFees::upper_bound(provider, 1_000, gas).await.unwrap();
-        if quote.operator_fee == expected {
-            break;
+    let quoted = async {
+        loop {
+            let quote = DataFees::upper_bound(provider, 1_000, gas).await.unwrap();
+            if quote.operator_fee == expected {
+                break;
+            }
+            let number = heads.views.borrow().latest.unwrap().block.number;
+            heads
+                .wait_for(|view| view.latest.is_some_and(|head| head.block.number > number))
+                .await;
         }
-        let number = heads.views.borrow().latest.unwrap().block.number;
-        heads
-            .wait_for(|view| view.latest.is_some_and(|head| head.block.number > number))
-            .await;
-    }
+    };
+    timeout(PATIENCE, quoted)
+        .await
+        .expect("no quote has the new operator fee");
 
     // And it is what is paid.
     let raw = signed(carrying(noise(500)), &key);
