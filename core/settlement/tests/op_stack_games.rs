@@ -23,7 +23,7 @@ const STRANGER: usize = 1;
 const UNKNOWN: u32 = 77;
 const SUPER_CANNON: u32 = 4;
 const POLL: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// L1 with the real contracts, and a chain of some blocks, all of them final.
 struct Rig {
@@ -183,8 +183,11 @@ async fn only_games_that_claim_the_nodes_own_blocks_count() {
     // Won, then final; and one that the guardian takes out.
     disputes.pass(GAME_CLOCK).await.unwrap();
     disputes.resolve(first, 0).await.unwrap();
+    // Until the next block, L1's clock stands still.
+    following
+        .claims(&[(first, 10, ClaimStatus::Won), (second, 20, open)])
+        .await;
     disputes.blacklist(second).await.unwrap();
-    following.claims(&[(first, 10, ClaimStatus::Won)]).await;
     disputes.pass(FINALITY_DELAY + Duration::from_secs(1)).await.unwrap();
     following.claims(&[(first, 10, ClaimStatus::Final)]).await;
     let view = following.view(|view| view.lags.resolved.is_some()).await;
