@@ -31,6 +31,9 @@ const DEVELOPMENT_KEYS: [B256; 5] = [
     b256!("0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a"),
 ];
 
+/// How long the program may take to listen; only one that is stuck takes so long.
+const START: Duration = Duration::from_secs(120);
+
 /// Why there is no chain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -160,7 +163,7 @@ impl AnvilBuilder {
             Mining::EachTransaction => {}
         }
         let process = program.spawn()?;
-        let line = process.line_with("Listening on ", Duration::from_secs(30)).await?;
+        let line = process.line_with("Listening on ", START).await?;
         let url = line
             .split_once("Listening on ")
             .and_then(|(_, address)| Url::parse(&format!("http://{}/", address.trim())).ok())

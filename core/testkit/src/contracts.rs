@@ -23,7 +23,7 @@ const CREATION_GAS: u64 = 7_000_000;
 /// In wei per gas; nodes leave out what pays them nothing.
 const TIP: u128 = 1_000_000;
 /// How long a node may take to include them: some blocks.
-const INCLUSION: Duration = Duration::from_secs(60);
+const INCLUSION: Duration = Duration::from_secs(120);
 
 /// Where the contracts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
