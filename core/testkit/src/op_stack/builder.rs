@@ -12,8 +12,16 @@ use set_chain::{EndpointConfig, L2Provider};
 use url::Url;
 
 use super::{
-    OpStack, OpStackError, batcher::Batcher, challenger::Challenger, genesis::ChainConfig, geth::Geth, l1, node,
-    node::Node, part::{Part, START}, programs::Programs, proposer,
+    OpStack, OpStackError,
+    batcher::Batcher,
+    challenger::Challenger,
+    genesis::ChainConfig,
+    geth::Geth,
+    l1, node,
+    node::Node,
+    part::{Part, START},
+    programs::Programs,
+    proposer,
 };
 use crate::{ProcessError, anvil::DEVNET_CHAIN_ID};
 

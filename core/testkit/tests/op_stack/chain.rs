@@ -109,7 +109,10 @@ async fn keeps_its_data(stack: &OpStack) {
         stack.restart(part).await.unwrap_or_else(|error| panic!("{error}"));
         let kept = height(stack, Latest).await;
         let name = part.name();
-        assert!(kept >= finalized, "{name} killed: of {finalized} finalized blocks {kept} are left");
+        assert!(
+            kept >= finalized,
+            "{name} killed: of {finalized} finalized blocks {kept} are left"
+        );
         let awaited = format!("a block after {before}, {name} having been killed");
         until(stack, &awaited, async || height(stack, Latest).await > before).await;
     }
