@@ -16,6 +16,7 @@ use set_rpc::{
     Condition, HealthParts, HealthServer, Parts, Pending, PendingQuery, Plugins, Registry, RpcConfig, RpcServer,
     SettlementProofs, SourceError, StatusReport, answer::PluginAnswer,
 };
+use set_testkit::ReservedPort;
 use set_types::{
     BatchId, Commitment, CommittedLog, InclusionProof, InclusionProofRequest, PendingCommitment, PendingCursor, Stage,
     StreamId, Timestamp,
@@ -218,12 +219,9 @@ pub(crate) fn plugin(id: &str, required: bool, state: &str) -> PluginAnswer {
 }
 
 /// A registry that nobody can reach.
-fn unreachable() -> RegistryReader {
+fn unreachable(nobodys: &ReservedPort) -> RegistryReader {
     set_chain::install_tls();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let rpc_url = format!("http://{}/secret", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
+    let rpc_url = format!("http://127.0.0.1:{}/secret", nobodys.number()).parse().unwrap();
     let (timeout, poll_interval) = (Duration::from_secs(5), Duration::from_secs(1));
     let provider = set_chain::connect(&EndpointConfig {
         rpc_urls: vec![rpc_url],
@@ -251,6 +249,8 @@ pub(crate) struct Fixture {
     pub(crate) waiting: BTreeMap<BatchId, PendingCommitment>,
     pub(crate) config: RpcConfig,
     pub(crate) proofs: Option<Arc<dyn SettlementProofs>>,
+    /// Where the registry is asked for as long as a test puts no other in its place.
+    _nobodys: ReservedPort,
 }
 
 impl Fixture {
@@ -258,11 +258,12 @@ impl Fixture {
     pub(crate) async fn new() -> Self {
         let plugins = watch::Sender::new(vec![plugin("sequencer", true, "started")]);
         let any = ([127, 0, 0, 1], 0).into();
+        let nobodys = ReservedPort::any().unwrap();
         Self {
             index: Index::open(None).await.unwrap(),
             heads: watch::Sender::new(Arc::new(view(10, 8, 6))),
             plugins: Arc::new(Proving { plugins }),
-            registry: Arc::new(unreachable()),
+            registry: Arc::new(unreachable(&nobodys)),
             waiting: BTreeMap::new(),
             config: RpcConfig {
                 listen: any,
@@ -270,6 +271,7 @@ impl Fixture {
                 ..RpcConfig::default()
             },
             proofs: None,
+            _nobodys: nobodys,
         }
     }
 

@@ -103,7 +103,8 @@ async fn limits_are_kept_and_named() {
 #[tokio::test]
 async fn a_fault_is_the_calls_own() {
     let mut fixture = Fixture::new().await;
-    fixture.config.call_timeout = Duration::from_millis(300);
+    // Only what hangs takes so long, however busy this machine is.
+    fixture.config.call_timeout = Duration::from_secs(3);
     let server = fixture.serve().await;
     let error = call(&server, "set_getCommitment", json!([PANICS])).await.unwrap_err();
     assert_eq!(
