@@ -2,7 +2,7 @@
 
 use std::{
     env, fs, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     time::Duration,
@@ -10,7 +10,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::process::{Process, ProcessError, Program};
+use crate::{
+    ReservedPort,
+    process::{Process, ProcessError, Program},
+};
 
 /// Where Debian puts a version's programs.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -49,7 +52,7 @@ pub enum PostgresError {
 pub struct Postgres {
     programs: PathBuf,
     account: Option<(u32, u32)>,
-    port: u16,
+    port: ReservedPort,
     tls: bool,
     server: Option<Process>,
     directory: TempDir,
@@ -85,7 +88,7 @@ impl Postgres {
 
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
-        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.port)
+        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.port.number())
     }
 
     /// The superuser's URL, with the password.
@@ -118,7 +121,7 @@ impl Postgres {
         let on_or_off = if self.tls { "on" } else { "off" };
         let settings = [
             "listen_addresses=127.0.0.1".to_owned(),
-            format!("port={}", self.port),
+            format!("port={}", self.port.number()),
             "unix_socket_directories=".to_owned(),
             format!("ssl={on_or_off}"),
             // Nothing of a test outlives the machine.
@@ -166,7 +169,7 @@ impl Postgres {
             true => Some(account().ok_or(PostgresError::Account)?),
             false => None,
         };
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = ReservedPort::any()?;
         let postgres = Self {
             programs,
             account,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use set_testkit::{Action, Anvil, RpcProxy, Rule, Sequencer, Sidecar};
+use set_testkit::{Action, Anvil, ReservedPort, RpcProxy, Rule, Sequencer, Sidecar};
 
 use crate::{
     stage::{PATIENCE, Stage, side_by_side},
@@ -55,7 +55,9 @@ async fn down_at_start_it_is_waited_for() {
 async fn a_restarted_node_gets_again_what_it_lost() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("chain.json");
-    let chain = Anvil::builder().no_mining().state(&state);
+    // Nobody else is given it while the node is away.
+    let port = ReservedPort::any().unwrap();
+    let chain = Anvil::builder().no_mining().state(&state).port(port.number());
     let mut stage = Stage::on(chain.clone(), Sequencer::builder().seed(32).streams(2)).await;
     let made = stage.commit_everywhere(2);
     let sidecar = stage
@@ -69,12 +71,11 @@ async fn a_restarted_node_gets_again_what_it_lost() {
     })
     .await;
 
-    let port = stage.chain().url().port().unwrap();
     stage.chain().process().terminate();
     stage.chain().process().wait(PATIENCE).await.unwrap();
     seen_as_unreachable(&sidecar, "HTTP status 502").await;
     // It kept its blocks and lost its pool.
-    stage.stack.chain = chain.port(port).block_time(1).spawn().await.unwrap();
+    stage.stack.chain = chain.block_time(1).spawn().await.unwrap();
     stage.reported(made.len()).await;
     seen_as_well(&sidecar).await;
     stage.assert_all_anchored().await;
