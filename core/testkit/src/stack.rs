@@ -18,9 +18,9 @@ use crate::{
 /// The development account that commits; account 0 owns the contracts.
 const COMMITTING_ACCOUNT: usize = 1;
 /// A debug build on a busy machine may take its time to open its ports.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// Longer than the sidecar's own `sidecar.shutdown_timeout`.
-const STOP: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(90);
 
 /// Why there is no stack, or no sidecar on it.
 #[derive(Debug, thiserror::Error)]
