@@ -8,9 +8,12 @@ use std::{
 use serde_json::json;
 use set_testkit::{OpStack, Rpc, Stack, sequencer::Report};
 use tokio::{
+    sync::watch,
     task::JoinHandle,
     time::{MissedTickBehavior, interval, timeout},
 };
+
+use crate::stage::PATIENCE;
 
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// op-node may be frozen.
@@ -20,21 +23,28 @@ const ANSWER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Auditor {
     early: Arc<Mutex<Vec<(Report, u64)>>>,
+    /// How many reports were judged.
+    judged: watch::Receiver<usize>,
     watching: JoinHandle<()>,
 }
 
 impl Auditor {
-    pub(crate) fn start(stack: Arc<Stack<Arc<OpStack>>>) -> Self {
+    pub(crate) fn start(stack: &Arc<Stack<Arc<OpStack>>>) -> Self {
         let early = Arc::new(Mutex::new(vec![]));
         let found = Arc::clone(&early);
+        let node = Rpc::new(stack.chain.node_url().clone());
+        let (judge, judged) = watch::channel(0);
+        // The chain ends with the test, and its programs say their last words there.
+        let stack = Arc::downgrade(stack);
         let watching = tokio::spawn(async move {
-            let node = Rpc::new(stack.chain.node_url().clone());
             let mut ticks = interval(ASK_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let (mut seen, mut safe) = (0, 0);
             loop {
                 ticks.tick().await;
-                let reports = stack.sequencer.reports();
+                let Some(reports) = stack.upgrade().map(|stack| stack.sequencer.reports()) else {
+                    return;
+                };
                 // Asked after the report was seen: what was safe then is safe now.
                 let asked = timeout(ANSWER, node.call("optimism_syncStatus", json!([]))).await;
                 let Ok(Ok(status)) = asked else { continue };
@@ -44,12 +54,28 @@ impl Auditor {
                 let early = early.map(|report| (report.clone(), safe));
                 found.lock().unwrap_or_else(PoisonError::into_inner).extend(early);
                 seen = reports.len();
+                judge.send_replace(seen);
             }
         });
-        Self { early, watching }
+        Self {
+            early,
+            judged,
+            watching,
+        }
     }
 
-    /// Checks that nothing was reported before it was safe.
+    /// Waits until so many reports were judged. Before op-node is killed all should be: it may call less safe when it
+    /// is back.
+    pub(crate) async fn judged(&self, reports: usize) {
+        let mut judged = self.judged.clone();
+        let enough = timeout(PATIENCE, judged.wait_for(|judged| *judged >= reports)).await;
+        assert!(
+            matches!(enough, Ok(Ok(_))),
+            "not judged: op-node did not say what is safe"
+        );
+    }
+
+    /// Checks that nothing that was judged was reported before it was safe.
     pub(crate) fn found_nothing(&self) {
         assert!(!self.watching.is_finished(), "nobody watched");
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,7 @@ async fn what_a_killed_node_forgets_is_anchored_again() {
 
     let mut forgotten = false;
     for _ in 0..ATTEMPTS {
+        stage.all_reported().await;
         // Some of it is in the newest block, and some in the pool.
         let newest = stage.commit_everywhere(1);
         stage.all_anchored(&newest).await;
@@ -24,9 +25,13 @@ async fn what_a_killed_node_forgets_is_anchored_again() {
         let number = stage.op.provider().get_block_number().await.unwrap();
         stage.op.geth().kill().await.unwrap();
 
-        let said = hold(&sidecar, "chain").await;
-        let (code, body) = health(&sidecar, "readyz").await;
-        assert!(code == 503 && body.contains(&said), "{code} {body}: {said}");
+        // What the next call finds may have other words for it.
+        until("a sidecar that says why it is not ready", async || {
+            let said = hold(&sidecar, "chain").await;
+            let (code, body) = health(&sidecar, "readyz").await;
+            code == 503 && body.contains(&said)
+        })
+        .await;
         metric(&sidecar, "set_chain_reachable", "", "0").await;
         sidecar.process.line_with("node unreachable", PATIENCE).await.unwrap();
 

@@ -28,6 +28,8 @@ async fn while_nobody_makes_blocks_commitments_wait() {
     stage.all_anchored(&waiting).await;
     over(&sidecar, "head_stands").await;
 
+    stage.all_reported().await;
+
     // op-node is gone, and with it both the blocks and the word on what is safe.
     stage.op.node().kill().await.unwrap();
     let waiting = stage.commit_everywhere(2);

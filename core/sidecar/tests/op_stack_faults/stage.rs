@@ -48,7 +48,7 @@ impl Stage {
         let stack = Arc::new(Stack::beside(&op, sequencer, dir.path()).await.unwrap());
         Self {
             op,
-            auditor: Auditor::start(Arc::clone(&stack)),
+            auditor: Auditor::start(&stack),
             stack,
             dir,
             _turn: turn,
@@ -125,13 +125,20 @@ impl Stage {
         committed
     }
 
+    /// Waits until all that the sequencer has is reported, and was judged by the auditor.
+    pub(crate) async fn all_reported(&self) {
+        let commitments = self.sequencer().commitments().len();
+        let all_reported = self.sequencer().reported(commitments, PATIENCE).await;
+        assert!(all_reported, "not reported: {:#?}", self.sequencer().unreported());
+        self.auditor.judged(self.sequencer().reports().len()).await;
+    }
+
     /// Waits until all that the sequencer has is reported, and checks that each is on chain once, as it was made, was
     /// reported with the transaction that holds it, and not before that was safe; and that the sidecar shows no
     /// trouble any more.
     pub(crate) async fn all_is_well(&self, sidecar: &Sidecar) {
+        self.all_reported().await;
         let commitments = self.sequencer().commitments();
-        let all_reported = self.sequencer().reported(commitments.len(), PATIENCE).await;
-        assert!(all_reported, "not reported: {:#?}", self.sequencer().unreported());
         let committed = self.committed().await;
         let reports = self.sequencer().reports();
         let registry = RegistryReader::new(self.op.provider().clone(), self.stack.contracts.registry);
@@ -156,7 +163,10 @@ impl Stage {
             entries(status, "alarms").is_empty() && entries(status, "holds").is_empty()
         })
         .await;
-        assert_eq!(health(sidecar, "readyz").await.0, 200);
+        until("a sidecar that is ready", async || {
+            health(sidecar, "readyz").await.0 == 200
+        })
+        .await;
     }
 }
 
