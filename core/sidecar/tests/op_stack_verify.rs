@@ -37,7 +37,6 @@ impl Rig {
         let vectors: Value = serde_json::from_str(include_str!("../../proof/vectors/proofs.json")).unwrap();
         let proof = SettlementProof::from_json(&vectors["proofs"][2].to_string()).unwrap();
         let (l1, contracts) = start_l1(proof.output_root.hash()).await.unwrap();
-        l1.set_block_time(0).await.unwrap();
         let _: Value = l1.call("anvil_setBlockTimestampInterval", (1,)).await.unwrap();
         Self {
             l1,
