@@ -106,19 +106,6 @@ async fn seen(views: &mut Views, fits: impl Fn(&ChainView) -> bool) -> Arc<Chain
     }
 }
 
-/// Returns once a node was called so often, in all.
-async fn called(proxy: &RpcProxy, method: &str, times: u64) {
-    let reached = async {
-        // Nothing tells of a call.
-        while proxy.calls(method) < times {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if timeout(PATIENCE, reached).await.is_err() {
-        panic!("{method} was called {} of {times} times", proxy.calls(method));
-    }
-}
-
 #[tokio::test]
 async fn calls_move_on_from_a_dead_node_and_return_to_it() {
     let mut paths = Paths::new(2).await;
@@ -198,7 +185,7 @@ async fn a_node_that_is_behind_is_no_reorg() {
     paths.hold(2, 18);
     paths.anvil.mine(1).await.unwrap();
     let polls = paths.proxies[2].calls("eth_feeHistory");
-    called(&paths.proxies[2], "eth_feeHistory", polls + 3).await;
+    paths.proxies[2].called("eth_feeHistory", polls + 3, PATIENCE).await;
     let view = views.borrow().clone();
     assert!(view.reachable && view.latest == head, "{view:?}");
     paths.proxies[2].heal();

@@ -12,6 +12,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -23,6 +24,7 @@ use axum::{
     routing::post,
 };
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use url::Url;
 
 pub use self::{
@@ -49,6 +51,8 @@ struct Shared {
     node: Url,
     client: reqwest::Client,
     rules: Mutex<Rules>,
+    /// Announces that calls came.
+    called: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +78,7 @@ impl RpcProxy {
             node,
             client: reqwest::Client::new(),
             rules: Mutex::default(),
+            called: watch::Sender::new(()),
         });
         let port = ReservedPort::any()?;
         let server = Server::start(port.number(), router(&shared)).await?;
@@ -108,6 +113,17 @@ impl RpcProxy {
     /// How often a method was called, whatever became of the calls.
     pub fn calls(&self, method: &str) -> u64 {
         self.shared.rules().calls.get(method).copied().unwrap_or_default()
+    }
+
+    /// Waits until a method was called so often, in all.
+    ///
+    /// # Panics
+    /// If that takes longer than `deadline`.
+    pub async fn called(&self, method: &str, times: u64, deadline: Duration) {
+        let mut called = self.shared.called.subscribe();
+        let enough = called.wait_for(|()| self.calls(method) >= times);
+        let in_time = tokio::time::timeout(deadline, enough).await.is_ok();
+        assert!(in_time, "{method} was called {} of {times} times", self.calls(method));
     }
 
     /// Closes the port and all connections, as a node that died.
@@ -147,6 +163,7 @@ async fn relay_calls(shared: &Shared, mut calls: Vec<Value>, batch: bool) -> Res
         let mut rules = shared.rules();
         calls.iter().map(|call| rules.decide(call)).collect()
     };
+    shared.called.send_replace(());
     let any = |wanted: fn(&Action) -> bool| actions.iter().flatten().find(|action| wanted(action));
     // A batch shares one connection and one status: what breaks those breaks the whole batch.
     if any(|action| matches!(action, Action::Drop)).is_some() {

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, Bytes, U256, address, bytes};
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, BlockBudget, BlockShare, Call, LocalKey, TxConfig, TxEvent};
 
-use crate::fixture::{Account, called, key, patient, transfer};
+use crate::fixture::{Account, PATIENCE, key, patient, transfer};
 
 /// The fee predeploy of OP Stack chains.
 const GAS_PRICE_ORACLE: Address = address!("420000000000000000000000000000000000000F");
@@ -126,7 +126,7 @@ async fn a_senders_share_of_the_pool_is_waited_for_block_by_block() {
     proxy.inject(Rule::on(["eth_sendRawTransaction"], full).times(1));
     account.manager.submit(transfer(1)).await.unwrap();
     account.status(|status| status.in_flight.len() == 2).await;
-    called(&proxy, "eth_sendRawTransaction", 2).await;
+    proxy.called("eth_sendRawTransaction", 2, PATIENCE).await;
     anvil.mine(1).await.unwrap();
     assert_eq!(account.included().await.0, 0);
     assert!(matches!(account.event().await, TxEvent::Sent { nonce: 1, .. }));

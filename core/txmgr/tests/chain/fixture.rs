@@ -11,7 +11,7 @@ use alloy::{
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
 use set_chain::{EndpointConfig, SettlementTag};
 use set_lease::Leadership;
-use set_testkit::{Anvil, RpcProxy};
+use set_testkit::Anvil;
 use set_txmgr::{
     AlarmKind, BlockBudget, Call, CallId, Journal, LocalKey, Spending, StartParts, TxConfig, TxEvent, TxMgr, TxSigner,
     TxStatus,
@@ -201,19 +201,6 @@ impl Account {
     /// Whether an event is waiting.
     pub(crate) fn is_silent(&self) -> bool {
         self.events.is_empty()
-    }
-}
-
-/// Waits until a method was called so often, in all.
-pub(crate) async fn called(proxy: &RpcProxy, method: &str, times: u64) {
-    let reached = async {
-        // Nothing tells of a call.
-        while proxy.calls(method) < times {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if timeout(PATIENCE, reached).await.is_err() {
-        panic!("{method} was called {} of {times} times", proxy.calls(method));
     }
 }
 

@@ -5,7 +5,7 @@ use set_chain::ChainView;
 use set_testkit::{Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, BlockShare, Call, TxConfig, TxEvent};
 
-use crate::fixture::{Account, called, impatient, noise, patient, transfer};
+use crate::fixture::{Account, PATIENCE, impatient, noise, patient, transfer};
 
 #[tokio::test]
 async fn what_is_too_large_is_given_back_and_planned_smaller() {
@@ -54,7 +54,7 @@ async fn the_smallest_call_waits_and_is_bid_up_once_only() {
     account.send(1).await;
     // Once a block was seen to pass it over, no time-out bids it up.
     let looks = proxy.calls("eth_getTransactionCount");
-    called(&proxy, "eth_getTransactionCount", looks + 2).await;
+    proxy.called("eth_getTransactionCount", looks + 2, PATIENCE).await;
     account.manager.reconfigure(impatient()).unwrap();
     account.alarm(AlarmKind::PassedOver, true).await;
     let newest = match account.event().await {

@@ -6,7 +6,7 @@ use set_chain::SettlementTag;
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{Journal, TxEvent};
 
-use crate::fixture::{Account, called, empty_pool, foreign_transfer, impatient, key, patient, received};
+use crate::fixture::{Account, PATIENCE, empty_pool, foreign_transfer, impatient, key, patient, received};
 
 #[tokio::test]
 async fn a_reorg_is_repaired_with_the_same_bytes() {
@@ -51,7 +51,7 @@ async fn what_a_reorg_undid_keeps_its_hash_while_the_node_refuses_it(#[case] ref
     let sent = proxy.calls(SEND);
     anvil.reorg(2).await.unwrap();
     empty_pool(&anvil).await;
-    called(&proxy, SEND, sent + 12).await;
+    proxy.called(SEND, sent + 12, PATIENCE).await;
     // A block takes it as soon as it comes, before its time is up once more.
     let _: serde_json::Value = anvil.call("evm_setAutomine", (true,)).await.unwrap();
     proxy.heal();

@@ -6,7 +6,7 @@ use alloy_primitives::U256;
 use set_testkit::{Action, Anvil, RpcProxy, Rule};
 use set_txmgr::{AlarmKind, Journal, TxConfig, TxEvent, Wei};
 
-use crate::fixture::{Account, called, empty_pool, impatient, patient, received};
+use crate::fixture::{Account, PATIENCE, empty_pool, impatient, patient, received};
 
 /// However long the time-out, the head that prices a transaction out has it replaced, once.
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_node_that_asks_more_than_the_ceiling_is_not_flooded() {
     for _ in 0..5 {
         let looks = proxy.calls("eth_getTransactionCount");
         anvil.mine(1).await.unwrap();
-        called(&proxy, "eth_getTransactionCount", looks + 1).await;
+        proxy.called("eth_getTransactionCount", looks + 1, PATIENCE).await;
     }
     let sends = proxy.calls("eth_sendRawTransaction");
     assert!(sends < 12, "{sends} sends");
