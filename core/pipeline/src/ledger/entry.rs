@@ -101,6 +101,16 @@ pub(super) enum Standing {
     Quarantined(QuarantineCause, String),
 }
 
+/// What is said of a commitment that is quarantined to those behind it.
+pub(super) const QUARANTINED: &str = "is quarantined";
+
+impl Standing {
+    /// Whether it says what keeps the commitment back. That stands while it is only asked about again.
+    pub(super) const fn is_verdict(&self) -> bool {
+        matches!(self, Self::Blocked(_) | Self::Paused(_) | Self::Quarantined(..))
+    }
+}
+
 /// A fault that looking at heads cannot mend.
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
@@ -237,6 +247,15 @@ impl Entry {
             self.lookup = Lookup::Needed;
         }
         self.move_to(Place::Waiting(Standing::Unknown), now);
+    }
+
+    /// What those behind it wait for while the chain or the source is asked about it: what it was said to be
+    /// stands until there is an answer.
+    pub(super) const fn asked(&self, question: &'static str) -> &'static str {
+        match self.place {
+            Place::Waiting(Standing::Quarantined(..)) => QUARANTINED,
+            _ => question,
+        }
     }
 
     /// The call that it is part of, whether or not that call is included.

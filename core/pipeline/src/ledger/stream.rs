@@ -10,7 +10,7 @@ use set_types::{Stage, StreamHead, StreamId, Timestamp};
 use super::{
     CallKey,
     calls::Call,
-    entry::{Entry, Fault, Lookup, Place, Proofs, Standing},
+    entry::{Entry, Fault, Lookup, Place, Proofs, QUARANTINED, Standing},
     resting::Resting,
     tally::Tally,
 };
@@ -254,14 +254,14 @@ impl Stream {
                     if !matches!(entry.lookup, Lookup::Running(_)) {
                         findings.look_up.push(*position);
                     }
-                    walk.stop("is being looked up on chain", entry);
+                    walk.stop(entry.asked("is being looked up on chain"), entry);
                 }
                 Standing::Proving => {
                     if entry.proofs == Proofs::Unchecked {
                         entry.proofs = Proofs::Running;
                         findings.prove.push(*position);
                     }
-                    walk.stop("is being checked against the source's proofs", entry);
+                    walk.stop(entry.asked("is being checked against the source's proofs"), entry);
                 }
                 Standing::Paused(_) => {
                     wake(&mut findings.wake, entry.pause.until());
@@ -273,7 +273,7 @@ impl Stream {
                         .head
                         .is_some_and(|head| entry.commitment.sequence_end <= head.sequence);
                     if !passed || *cause == QuarantineCause::Conflict {
-                        walk.stop("is quarantined", entry);
+                        walk.stop(QUARANTINED, entry);
                     }
                 }
                 Standing::Blocked(reason) => {
@@ -284,7 +284,11 @@ impl Stream {
                 }
                 Standing::Unknown => {}
             }
-            if !matches!(&entry.place, Place::Waiting(before) if *before == standing) {
+            let stands = matches!(
+                &entry.place,
+                Place::Waiting(before) if *before == standing || before.is_verdict() && !standing.is_verdict()
+            );
+            if !stands {
                 entry.move_to(Place::Waiting(standing), now);
             }
         }

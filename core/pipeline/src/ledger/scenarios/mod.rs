@@ -82,6 +82,38 @@ fn other_content_under_the_same_id_on_chain_is_an_alarm_and_stops_the_stream() {
 }
 
 #[test]
+fn what_keeps_a_commitment_back_is_shown_while_it_is_asked_about_again() {
+    let mut world = world(&[(0, None), (0, None), (1, Some(Defect::Proof))]);
+    world.recheck_after(Duration::from_secs(20));
+    world.squat(0);
+    world.mine(0);
+    rounds(&mut world, 8);
+    let [conflicting, behind] = world.made(0)[..] else {
+        panic!("two were made");
+    };
+    let unproven = world.made(1)[0];
+    let shown = |world: &World| {
+        [conflicting, behind, unproven].map(|batch| {
+            let pending = world.ledger.get(batch).expect("it is in memory");
+            (pending.stage, pending.since)
+        })
+    };
+    let before = shown(&world);
+    assert_eq!(
+        before.map(|(stage, _)| stage),
+        [Stage::Quarantined, Stage::Blocked, Stage::Quarantined]
+    );
+    for _ in 0..60 {
+        world.time_passes(1_000);
+        for _ in 0..20 {
+            world.finish_work(0, false);
+            world.deliver();
+            assert_eq!(shown(&world), before);
+        }
+    }
+}
+
+#[test]
 fn a_commitment_that_is_being_proven_survives_a_new_reading_of_its_head() {
     let mut world = world(&[(0, None)]);
     rounds(&mut world, 6);
