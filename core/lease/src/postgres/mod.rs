@@ -135,13 +135,18 @@ impl PostgresLease {
             crate::task::patience(self.ttl).as_millis()
         );
         let asked = Moment::now();
-        // Sent together, answered in order.
-        let (_, _, row, _) = tokio::try_join!(
+        // Sent together, answered in order. All answers are awaited: the first error is the cause, which the
+        // others, that came after it in an aborted transaction, do not name.
+        let (begun, taken, row, committed) = tokio::join!(
             client.batch_execute(&begin),
             client.query_typed(TAKE, &take),
             client.query_typed_opt(READ, &read),
             client.batch_execute("COMMIT"),
-        )?;
+        );
+        begun?;
+        taken?;
+        let row = row?;
+        committed?;
         let Some(row) = row else {
             // Somebody deleted it in between.
             return Ok(Answer::Other {

@@ -115,7 +115,8 @@ async fn killed(Case { step, keeps_data }: Case) {
 
 /// Keeps what is under way from going past the step.
 async fn hold(stage: &Stage, step: Step, gate: &Gate) {
-    let not_safe = || Rule::pin("safe", stage.stack.contracts.block);
+    // What is finalized is safe.
+    let not_safe = || ["safe", "finalized"].map(|tag| Rule::pin(tag, stage.stack.contracts.block));
     match step {
         Step::Found => stage.node.inject(Rule::on_functions(
             [getStreamHeadsCall::SELECTOR],
@@ -125,9 +126,9 @@ async fn hold(stage: &Stage, step: Step, gate: &Gate) {
             .node
             .inject(Rule::on(["eth_getTransactionCount"], Action::error("header not found"))),
         Step::Signed => stage.node.inject(Rule::on_send(Action::Hold(gate.clone()))),
-        Step::Sent | Step::SentAndLost => stage.node.inject(not_safe()),
+        Step::Sent | Step::SentAndLost => not_safe().into_iter().for_each(|rule| stage.node.inject(rule)),
         Step::Included => {
-            stage.node.inject(not_safe());
+            not_safe().into_iter().for_each(|rule| stage.node.inject(rule));
             stage.chain().set_block_time(1).await.unwrap();
         }
         Step::Settled => {

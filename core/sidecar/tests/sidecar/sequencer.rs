@@ -170,7 +170,11 @@ fn says(status: &Value, of: &str) -> bool {
 async fn a_window_full_of_what_is_anchored_does_not_stop_known_streams() {
     const WINDOW: usize = 12;
     let stage = Stage::with(Sequencer::builder().seed(84).streams(3)).await;
-    let settled = |block| stage.node.replace([Rule::pin("safe", block)]);
+    let settled = |block| {
+        stage
+            .node
+            .replace(["safe", "finalized"].map(|tag| Rule::pin(tag, block)))
+    };
     settled(stage.stack.contracts.block);
     let sidecar = stage
         .quick_sidecar()
