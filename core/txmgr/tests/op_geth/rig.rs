@@ -37,7 +37,7 @@ pub(crate) fn ether(amount: u64) -> U256 {
 
 /// The transaction manager of a new account with one ether.
 pub(crate) async fn account(chain: &Turn<'_>, config: TxConfig) -> Account {
-    account_at(chain, chain.rpc_url(), config).await
+    manager_of(chain.account(ether(1)).await.unwrap(), chain.rpc_url(), config)
 }
 
 /// The same on a chain that is halted. The manager has seen the newest block before it sends anything, and so takes none
@@ -48,11 +48,6 @@ pub(crate) async fn halted_account(chain: &Turn<'_>, config: TxConfig) -> (Accou
     let account = manager_of(key, chain.rpc_url(), config);
     account.account_nonce(0).await;
     (account, halt)
-}
-
-/// The same, behind another URL.
-pub(crate) async fn account_at(chain: &Turn<'_>, url: &Url, config: TxConfig) -> Account {
-    manager_of(chain.account(ether(1)).await.unwrap(), url, config)
 }
 
 /// The transaction manager of an account.
