@@ -273,7 +273,7 @@ fn claim_of(claims: &[Claim], block: u64) -> Option<Claim> {
     resolved.or(covering.first()).copied()
 }
 
-/// Follows op-node's safe head, whenever op-node has come further on L1.
+/// Follows op-node's safe head, whenever op-node has come further on L1, or has found more in the block it looks at.
 async fn follow_steps(
     steps: SafeHeadSteps<OpNode>,
     store: SettlementStore,
@@ -282,12 +282,9 @@ async fn follow_steps(
 ) {
     let mut done = None;
     loop {
-        let tip = heads
-            .borrow_and_update()
-            .op_node
-            .as_ref()
-            .and_then(|op_node| op_node.status.current_l1);
-        let Some(tip) = tip.filter(|tip| done != Some(*tip)) else {
+        let status = heads.borrow_and_update().op_node.as_ref().map(|op_node| op_node.status);
+        let step = status.and_then(|status| Some((status.current_l1?, status.safe_l2)));
+        let Some((tip, safe)) = step.filter(|step| done != Some(*step)) else {
             if heads.changed().await.is_err() {
                 return;
             }
@@ -328,7 +325,7 @@ async fn follow_steps(
         });
         match turn {
             Ok(Turn::More) => sleep(CATCHING_UP).await,
-            Ok(Turn::Done | Turn::NotKept) => done = Some(tip),
+            Ok(Turn::Done | Turn::NotKept) => done = Some((tip, safe)),
             Err(_) => sleep(AFTER_FAILURE).await,
         }
     }

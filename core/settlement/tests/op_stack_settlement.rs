@@ -15,7 +15,10 @@ use set_testkit::{
     OpStack, Rpc,
     op_stack::{L1_CHAIN_ID, Parts},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{interval, timeout},
+};
 
 const POLL: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -81,6 +84,23 @@ impl Watching {
             .await
     }
 
+    /// The L1 block that made a block safe, by what is followed: that comes after op-node's word that it is safe.
+    async fn safe_l1_block(&self, block: u64) -> NumberedHash {
+        let mut looks = interval(POLL);
+        let found = async {
+            loop {
+                looks.tick().await;
+                if let Some(found) = self.settlement.of(block).await.safe_l1_block {
+                    return found;
+                }
+            }
+        };
+        match timeout(PATIENCE, found).await {
+            Ok(found) => found,
+            Err(_) => panic!("what made block {block} safe stays unknown"),
+        }
+    }
+
     /// The L1 block that made a block safe, by asking op-node about every L1 block.
     async fn l1_block_of(&self, block: u64, tip: u64) -> NumberedHash {
         for height in 0..=tip {
@@ -121,8 +141,7 @@ async fn a_block_is_followed_to_its_l1_block_and_its_game_through_faults() {
     let tip = status.current_l1.unwrap().number;
     for block in [1, finalized.number, safe.number] {
         let expected = watching.l1_block_of(block, tip).await;
-        let settled = watching.settlement.of(block).await;
-        assert_eq!(settled.safe_l1_block, Some(expected), "block {block}");
+        assert_eq!(watching.safe_l1_block(block).await, expected, "block {block}");
         let on_l1: RootProvider = RootProvider::new_http(stack.l1.url().clone());
         let carrier = on_l1
             .get_block_by_number(BlockNumberOrTag::Number(expected.number))

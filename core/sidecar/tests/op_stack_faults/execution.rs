@@ -35,6 +35,8 @@ async fn what_a_killed_node_forgets_is_anchored_again() {
         metric(&sidecar, "set_chain_reachable", "", "0").await;
         sidecar.process.line_with("node unreachable", PATIENCE).await.unwrap();
 
+        // What was reported until then was judged by an op-node that knew it.
+        stage.all_judged().await;
         // A service manager restarts op-node with op-geth: what op-geth has forgotten, an op-node that knows it would
         // give it again, or wait for.
         stage.op.node().kill().await.unwrap();

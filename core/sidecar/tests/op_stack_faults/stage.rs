@@ -130,6 +130,11 @@ impl Stage {
         let commitments = self.sequencer().commitments().len();
         let all_reported = self.sequencer().reported(commitments, PATIENCE).await;
         assert!(all_reported, "not reported: {:#?}", self.sequencer().unreported());
+        self.all_judged().await;
+    }
+
+    /// Waits until all that was reported was judged by the auditor.
+    pub(crate) async fn all_judged(&self) {
         self.auditor.judged(self.sequencer().reports().len()).await;
     }
 

@@ -35,17 +35,16 @@ sol! {
 async fn a_chain_settles_keeps_its_data_and_follows_its_system_config() {
     let dir = tempfile::tempdir().unwrap();
     let stack = OpStack::builder(dir.path()).start().await.unwrap();
-    let processes: Vec<_> = stack.parts().map(|part| part.process().id()).collect();
-    assert_eq!(processes.len(), 5);
-
     settles(&stack).await;
     is_resolved(&stack).await;
     keeps_its_data(&stack).await;
     follows_its_system_config(&stack).await;
 
-    let l1 = stack.l1.process().id();
+    let mut processes: Vec<_> = stack.parts().map(|part| part.process().id()).collect();
+    assert_eq!(processes.len(), 5);
+    processes.push(stack.l1.process().id());
     drop(stack);
-    for process in processes.into_iter().chain([l1]) {
+    for process in processes {
         assert!(
             !Path::new("/proc").join(process.to_string()).exists(),
             "{process} still runs"

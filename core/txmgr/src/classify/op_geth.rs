@@ -201,6 +201,8 @@ async fn what_a_node_does_not_take_now(stack: &OpStack) {
     let raw = signed(transaction(), &key);
     assert_eq!(offer(node, &raw).await, Accepted);
     receipt(node, &raw).await;
+    // The pool learns of the block after the receipt is there; then only what waits is left in it.
+    ready(node, 1).await;
     let words = "nonce too low: next nonce 1, tx nonce 0";
     refused(node, &key, transaction(), NonceTooLow, words).await;
     assert!(is_pooled(node, &cheap).await);
