@@ -17,7 +17,7 @@ use serde_json::json;
 use set_types::Timestamp;
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
@@ -125,16 +125,17 @@ impl Tracker {
             }
             let told = self.op_node.as_ref().map(|told| Arc::clone(&told.borrow()));
             let op_node = told.as_deref().map(|told| SettledTags::new(told, &self.views.borrow()));
+            let asked = Instant::now();
             let answer = read(&self.provider, self.chain_id, op_node).await;
-            self.publish(answer, told.as_deref());
+            self.publish(asked, answer, told.as_deref());
         }
     }
 
-    /// Puts an answer into the view, and wakes readers if it says anything new.
-    fn publish(&mut self, answer: Result<Answer, ChainError>, told: Option<&OpNodeView>) {
+    /// Puts the answer to what was asked at `asked` into the view, and wakes readers if it says anything new.
+    fn publish(&mut self, asked: Instant, answer: Result<Answer, ChainError>, told: Option<&OpNodeView>) {
         let contradiction = answer.as_ref().ok().and_then(|answer| answer.contradiction.clone());
         let last = Arc::clone(&self.views.borrow());
-        let mut next = match answer.and_then(|answer| self.take(answer, &last)) {
+        let mut next = match answer.and_then(|answer| self.take(asked, answer, &last)) {
             Ok(view) => view,
             Err(error) => {
                 if let (ChainError::OtherChain { .. }, Some(nodes)) = (&error, &self.nodes) {
@@ -167,7 +168,7 @@ impl Tracker {
     }
 
     /// The view that an answer makes.
-    fn take(&mut self, answer: Answer, last: &ChainView) -> Result<ChainView, ChainError> {
+    fn take(&mut self, asked: Instant, answer: Answer, last: &ChainView) -> Result<ChainView, ChainError> {
         let view = ChainView {
             latest: Some(answer.head),
             safe: answer.safe,
@@ -179,7 +180,7 @@ impl Tracker {
         match self.lineage.take(&answer.head) {
             Progress::Newest => {
                 if let Some(nodes) = &self.nodes {
-                    nodes.set_head(answer.head.block.number);
+                    nodes.set_head(answer.head.block.number, asked);
                 }
                 Ok(view)
             }

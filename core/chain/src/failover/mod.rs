@@ -118,12 +118,15 @@ impl Failover {
         self.0.nodes.iter().map(Node::shown).collect()
     }
 
-    /// The head that calls rely on from now on.
-    pub(crate) fn set_head(&self, number: u64) {
+    /// The head that calls rely on from now on, asked for at `asked`. A node that was found to be behind after that
+    /// stays so: a poll that was on its way then says nothing about it.
+    pub(crate) fn set_head(&self, number: u64, asked: Instant) {
         self.0.seen.store(number, Ordering::Release);
         let index = self.0.active();
-        let behind = self.0.nodes[index].health().behind;
-        if behind.is_some() {
+        let health = self.0.nodes[index].health();
+        let caught_up = health.behind.is_some() && health.checked.is_none_or(|checked| checked <= asked);
+        drop(health);
+        if caught_up {
             self.0.changed(index, Node::is_well);
         }
     }
@@ -213,9 +216,10 @@ impl Nodes {
                     return Ok(answer);
                 }
             }
-            // Those that stumbled get a second chance before those that are behind. A transaction may go out
-            // twice by that, as it may to two nodes.
-            candidates.retain(|index| self.nodes.len() > 1 && round == 0 && self.nodes[*index].stumbled());
+            // Those that stumbled get a second chance before those that are behind, also where another call was
+            // answered meanwhile. A transaction may go out twice by that, as it may to two nodes.
+            let again = |node: &Node| node.stumbled() || node.health().error.is_none();
+            candidates.retain(|index| self.nodes.len() > 1 && round == 0 && again(&self.nodes[*index]));
         }
         laggards.sort_by_key(|index| self.nodes[*index].health().behind);
         for index in laggards {
@@ -441,4 +445,28 @@ fn is_taken(result: &TransportResult<ResponsePacket>) -> bool {
             .any(|words| message.contains(words))
     };
     response.iter_errors().all(|error| known(&error.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_on_its_way_does_not_undo_that_a_node_is_behind() {
+        let config = EndpointConfig {
+            rpc_urls: ["http://127.0.0.1:1", "http://127.0.0.1:2"]
+                .map(|url| url.parse().unwrap())
+                .into(),
+            chain_id: None,
+            timeout: Duration::from_secs(1),
+            poll_interval: Duration::from_secs(1),
+        };
+        let nodes = Failover::new(&config, &reqwest::Client::new());
+        let asked = Instant::now();
+        nodes.is_behind(7);
+        nodes.set_head(2, asked);
+        assert_eq!(nodes.health()[0].error.as_deref(), Some("it is 7 blocks behind"));
+        nodes.set_head(9, Instant::now());
+        assert_eq!(nodes.health()[0].error, None);
+    }
 }
