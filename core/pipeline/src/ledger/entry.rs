@@ -105,9 +105,14 @@ pub(super) enum Standing {
 pub(super) const QUARANTINED: &str = "is quarantined";
 
 impl Standing {
-    /// Whether it says what keeps the commitment back. That stands while it is only asked about again.
+    /// Whether it says what keeps the commitment back. That stands until a question about it is answered.
     pub(super) const fn is_verdict(&self) -> bool {
         matches!(self, Self::Blocked(_) | Self::Paused(_) | Self::Quarantined(..))
+    }
+
+    /// Whether it says no more than that something is asked.
+    pub(super) const fn is_question(&self) -> bool {
+        matches!(self, Self::Unknown | Self::LookingUp | Self::Proving)
     }
 }
 

@@ -286,7 +286,7 @@ impl Stream {
             }
             let stands = matches!(
                 &entry.place,
-                Place::Waiting(before) if *before == standing || before.is_verdict() && !standing.is_verdict()
+                Place::Waiting(before) if *before == standing || before.is_verdict() && standing.is_question()
             );
             if !stands {
                 entry.move_to(Place::Waiting(standing), now);

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use set_testkit::{Action, Rule, Sequencer, Sidecar};
 
-use crate::{stage::Stage, watch};
+use crate::{
+    stage::{PATIENCE, Stage},
+    watch,
+};
 
 /// A chain whose tags the test moves, with a sidecar that reports at `safe`.
 async fn settling(seed: u64, streams: usize) -> (Stage, Sidecar) {
@@ -96,7 +99,7 @@ async fn what_is_undone_after_its_report_raises_an_alarm_and_comes_back() {
         assert!(named.contains(&&json!(commitment.batch_id)), "{alarm}");
     }
     watch::metric_is(&sidecar, "set_pipeline_alarm", &[("kind", "reorg_after_report")], 1.0).await;
-    assert!(watch::logged(&sidecar, "reorg_after_report"));
+    sidecar.process.line_with("reorg_after_report", PATIENCE).await.unwrap();
 
     settled_to(&stage, head, 0);
     watch::status(&sidecar, "the end of the alarm", watch::is_well).await;

@@ -202,7 +202,7 @@ async fn a_window_full_of_what_is_anchored_does_not_stop_known_streams() {
 
     settled(stage.chain().block_number().await.unwrap());
     watch::status(&sidecar, "the hidden one", |status| {
-        watch::in_stage(status, "included") == 1
+        watch::in_stage(status, "included") == 1 && watch::in_stage(status, "reported") == made
     })
     .await;
     settled(stage.chain().block_number().await.unwrap());

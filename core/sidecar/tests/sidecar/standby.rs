@@ -210,10 +210,11 @@ async fn compete(second: usize) {
 
 /// Waits until it holds the lease; gives its name there.
 async fn leads(sidecar: &Sidecar) -> String {
-    let status = watch::status(sidecar, "the lease held", |status| status["lease"]["held"] == true).await;
-    let lease = &status["lease"];
-    assert_eq!(lease["error"], Value::Null);
-    lease["holder"].as_str().unwrap().to_owned()
+    let status = watch::status(sidecar, "the lease held", |status| {
+        status["lease"]["held"] == true && status["lease"]["error"] == Value::Null
+    })
+    .await;
+    status["lease"]["holder"].as_str().unwrap().to_owned()
 }
 
 /// Waits until it says that the other holds the lease.

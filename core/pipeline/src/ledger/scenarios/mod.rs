@@ -114,6 +114,25 @@ fn what_keeps_a_commitment_back_is_shown_while_it_is_asked_about_again() {
 }
 
 #[test]
+fn what_nothing_but_a_policy_keeps_back_any_more_is_held() {
+    let mut world = world(&[(0, Some(Defect::Shape)), (0, None)]);
+    world.verdict = Verdict::Hold {
+        until: Some(set_types::Timestamp::MAX),
+        reason: "too few events".into(),
+    };
+    let stages = |world: &World| {
+        let made = world.made(0).into_iter();
+        made.map(|batch| stage(world, batch).unwrap()).collect::<Vec<_>>()
+    };
+    rounds(&mut world, 8);
+    assert_eq!(stages(&world), [Stage::Quarantined, Stage::Blocked]);
+    let first = world.made(0)[0];
+    world.mend(first, |commitment| commitment.event_count -= 1);
+    rounds(&mut world, 8);
+    assert_eq!(stages(&world), [Stage::Held; 2]);
+}
+
+#[test]
 fn a_commitment_that_is_being_proven_survives_a_new_reading_of_its_head() {
     let mut world = world(&[(0, None)]);
     rounds(&mut world, 6);
